@@ -1,0 +1,273 @@
+/**
+ * Copies by guest physical address, with a cache of the last range.
+ *
+ * The cache belongs to the caller and is stamped with the view it came from: the answer to the thread's question whether
+ * to cache per CPU or per vCPU. A caller that works in one region never searches, and callers don't evict each other.
+ *
+ * @module
+ */
+import { type GuestAddress, requireAddress, requireLength } from "../address/addresses.ts";
+import type { FlatRange } from "../view/flat-range.ts";
+import type { FlatView } from "../view/flat-view.ts";
+import type { IoValue } from "./io-dispatch.ts";
+import type { ViewCell } from "./view-cell.ts";
+
+/** A guest address and a length, bytes. */
+export interface GuestRange {
+  readonly address: GuestAddress;
+  readonly length: number;
+}
+
+/** Up to here a loop over bytes is faster than making a view of a part of the source. */
+const SMALL = 32;
+
+/** The copying half of {@link MemoryAccess}. */
+export abstract class CopyAccess {
+  protected readonly cell: ViewCell;
+  #view: FlatView;
+  #range: FlatRange | undefined;
+  readonly #io: IoValue = { low: 0, high: 0 };
+  readonly #filler = new Uint8Array(8);
+
+  constructor(cell: ViewCell) {
+    this.cell = cell;
+    this.#view = cell.view;
+  }
+
+  /** The range of an address in the current view, from the cache or by search. */
+  protected find(address: number): FlatRange | undefined {
+    const view = this.cell.view;
+    const range = this.#range;
+    if (range !== undefined && view === this.#view && address >= range.start && address < range.end) return range;
+    this.#view = view;
+    this.#range = view.find(address);
+    return this.#range;
+  }
+
+  /**
+   * Writes bytes to guest memory.
+   *
+   * @returns bytes not copied
+   * @throws {@link VirtAddressSpaceError} `invalid-address`
+   */
+  copyTo(address: GuestAddress, source: Uint8Array): number {
+    const range = this.find(address);
+    const length = source.length;
+    if (range?.writable === true && length !== 0) {
+      const offset = address - range.start;
+      const { bytes } = range;
+      if (offset + length <= bytes.length && Math.floor(offset) === offset) {
+        bytes.set(source, offset);
+        const { memory } = range;
+        if (memory?.tracked === true) memory.wrote(range.offset + offset, length);
+        return 0;
+      }
+    }
+    return this.copyToSlowly(address, source);
+  }
+
+  protected copyToSlowly(address: number, source: Uint8Array): number {
+    requireAddress(address);
+    const { length } = source;
+    let done = 0;
+    // The source is checked again each time: an I/O handler may have detached it.
+    while (done < length && source.length === length) {
+      const at = address + done;
+      const range = this.find(at);
+      const n = range?.writable === true
+        ? writeMemory(range, at, source, done, length - done)
+        : this.#writeIo(range, at, source, done, length - done);
+      if (n === 0) break;
+      done += n;
+    }
+    return length - done;
+  }
+
+  /** Writes one access to an I/O window, a ROM or a hole. @returns bytes written: 0 where nobody took them */
+  #writeIo(range: FlatRange | undefined, at: number, source: Uint8Array, from: number, rest: number): number {
+    const end = range?.end ?? this.#endOfHole(at);
+    const size = ioSize(at, Math.min(rest, end - at), range?.handler?.write64 !== undefined);
+    let low = 0;
+    let high = 0;
+    for (let i = size - 1; i >= 4; i--) high = high * 256 + (source[from + i] as number);
+    for (let i = Math.min(size, 4) - 1; i >= 0; i--) low = low * 256 + (source[from + i] as number);
+    return this.writeIoValue(range, at, size, low, high) ? size : 0;
+  }
+
+  #endOfHole(at: number): number {
+    const { view } = this.cell;
+    return view.ranges[view.indexFrom(at)]?.start ?? Number.POSITIVE_INFINITY;
+  }
+
+  protected writeIoValue(range: FlatRange | undefined, at: number, size: number, low: number, high: number): boolean {
+    const { io } = this.cell;
+    return range?.io === true ? io.write(range, at, size, low, high) : io.ring(at, size, low, high);
+  }
+
+  /**
+   * Reads guest memory.
+   *
+   * @param target - filled from its start
+   * @returns bytes not copied
+   * @throws {@link VirtAddressSpaceError} `invalid-address`
+   */
+  copyFrom(address: GuestAddress, target: Uint8Array): number {
+    const range = this.find(address);
+    const length = target.length;
+    if (range !== undefined && length !== 0) {
+      const offset = address - range.start;
+      const { bytes } = range;
+      if (offset + length <= bytes.length && Math.floor(offset) === offset) {
+        copyOut(bytes, offset, target, 0, length);
+        return 0;
+      }
+    }
+    return this.copyFromSlowly(address, target);
+  }
+
+  protected copyFromSlowly(address: number, target: Uint8Array): number {
+    requireAddress(address);
+    const { length } = target;
+    let done = 0;
+    while (done < length && target.length === length) {
+      const at = address + done;
+      const range = this.find(at);
+      if (range === undefined) break;
+      const n = range.io
+        ? this.#readIo(range, at, target, done, length - done)
+        : readMemory(range, at, target, done, length - done);
+      if (n === 0) break;
+      done += n;
+    }
+    return length - done;
+  }
+
+  #readIo(range: FlatRange, at: number, target: Uint8Array, to: number, rest: number): number {
+    const size = ioSize(at, Math.min(rest, range.end - at), range.handler?.read64 !== undefined);
+    const value = this.#io;
+    if (!this.cell.io.read(range, at, size, value)) return 0;
+    for (let i = 0; i < size; i++) target[to + i] = i < 4 ? value.low >>> (8 * i) : value.high >>> (8 * (i - 4));
+    return size;
+  }
+
+  /**
+   * Sets bytes of guest memory to one value.
+   *
+   * @param value - 0 to 255
+   * @returns bytes not set
+   * @throws {@link VirtAddressSpaceError} `invalid-address`, `invalid-length`
+   */
+  fill(address: GuestAddress, length: number, value = 0): number {
+    requireAddress(address);
+    requireLength(length, 0, "the length to fill");
+    let done = 0;
+    while (done < length) {
+      const at = address + done;
+      const range = this.find(at);
+      let n: number;
+      if (range?.writable === true) {
+        n = fillMemory(range, at, length - done, value);
+      } else {
+        this.#filler.fill(value);
+        n = this.#writeIo(range, at, this.#filler, 0, Math.min(8, length - done));
+      }
+      if (n === 0) break;
+      done += n;
+    }
+    return length - done;
+  }
+
+  /**
+   * Writes bytes to several ranges in turn.
+   *
+   * @returns bytes of the source not copied; the first range that stops ends it, and so does the end of the ranges
+   */
+  scatter(ranges: readonly GuestRange[], source: Uint8Array): number {
+    let done = 0;
+    for (const { address, length } of ranges) {
+      requireLength(length, 0, "the length of a range");
+      const n = Math.min(length, source.length - done);
+      if (n === 0) continue;
+      const left = this.copyTo(address, source.subarray(done, done + n));
+      done += n - left;
+      if (left > 0) break;
+    }
+    return source.length - done;
+  }
+
+  /**
+   * Reads several ranges in turn into one target.
+   *
+   * @returns bytes of the target not filled; the first range that stops ends it, and so does the end of the ranges
+   */
+  gather(ranges: readonly GuestRange[], target: Uint8Array): number {
+    let done = 0;
+    for (const { address, length } of ranges) {
+      requireLength(length, 0, "the length of a range");
+      const n = Math.min(length, target.length - done);
+      if (n === 0) continue;
+      const left = this.copyFrom(address, target.subarray(done, done + n));
+      done += n - left;
+      if (left > 0) break;
+    }
+    return target.length - done;
+  }
+
+  /** Marks memory as written by somebody who wrote past the space: bytes in holes and windows are passed over. */
+  markDirty(address: GuestAddress, length: number): void {
+    requireAddress(address);
+    requireLength(length, 0, "the length to mark");
+    const { ranges } = this.cell.view;
+    const end = address + length;
+    for (let i = this.cell.view.indexFrom(address); i < ranges.length; i++) {
+      const range = ranges[i] as FlatRange;
+      if (range.start >= end) break;
+      const from = Math.max(range.start, address);
+      const n = Math.min(range.end, end) - from;
+      if (range.memory?.tracked === true && n > 0) range.memory.wrote(range.offset + (from - range.start), n);
+    }
+  }
+}
+
+/** Records a write of some bytes of a range. */
+export function wroteAt(range: FlatRange, address: number, size: number): void {
+  if (range.memory?.tracked === true) range.memory.wrote(range.offset + (address - range.start), size);
+}
+
+/** Bytes of the next access of a copy to an I/O window: as large as alignment and the rest allow. */
+function ioSize(at: number, rest: number, wide: boolean): number {
+  if (wide && rest >= 8 && at % 8 === 0) return 8;
+  if (rest >= 4 && at % 4 === 0) return 4;
+  return rest >= 2 && at % 2 === 0 ? 2 : 1;
+}
+
+function writeMemory(range: FlatRange, at: number, source: Uint8Array, from: number, rest: number): number {
+  if (!range.alive()) return 0;
+  const n = Math.min(rest, range.end - at);
+  range.bytes.set(source.subarray(from, from + n), at - range.start);
+  wroteAt(range, at, n);
+  return n;
+}
+
+function fillMemory(range: FlatRange, at: number, rest: number, value: number): number {
+  if (!range.alive()) return 0;
+  const n = Math.min(rest, range.end - at);
+  range.bytes.fill(value, at - range.start, at - range.start + n);
+  wroteAt(range, at, n);
+  return n;
+}
+
+function readMemory(range: FlatRange, at: number, target: Uint8Array, to: number, rest: number): number {
+  if (!range.alive()) return 0;
+  const n = Math.min(rest, range.end - at);
+  copyOut(range.bytes, at - range.start, target, to, n);
+  return n;
+}
+
+function copyOut(bytes: Uint8Array, offset: number, target: Uint8Array, to: number, length: number): void {
+  if (length > SMALL) {
+    target.set(bytes.subarray(offset, offset + length), to);
+  } else {
+    for (let i = 0; i < length; i++) target[to + i] = bytes[offset + i] as number;
+  }
+}

@@ -1,0 +1,142 @@
+/** A client's record of which pages were written. @module */
+import { type GuestAddress, PAGE_SIZE } from "../address/addresses.ts";
+import type { GuestRange } from "../access/copy-access.ts";
+import type { MemoryExtent, MemoryProvider } from "../memory/memory-provider.ts";
+import type { FlatRange } from "../view/flat-range.ts";
+import type { FlatView } from "../view/flat-view.ts";
+import type { SpaceMemory } from "../view/space-memory.ts";
+import { DirtyBitmap } from "./dirty-bitmap.ts";
+
+/**
+ * Somebody who sees writes that don't go through the space: a hypervisor with a log of its own. Before a harvest it is
+ * asked to tell what it has seen since it was last asked.
+ */
+export interface DirtySource {
+  /** For people: faults show it. */
+  readonly name: string;
+  /** Calls `mark` for each run of written bytes. One that throws makes all memory count as dirty. */
+  sync(mark: (address: GuestAddress, length: number) => void): void;
+}
+
+/** A run of written pages of one memory. */
+export interface DirtyExtent extends MemoryExtent {
+  readonly memory: MemoryProvider;
+}
+
+/** What a log needs of its space. */
+export interface DirtyLogHost {
+  /** Brings in what sources and open windows have to tell. */
+  gather(log: DirtyLog): void;
+  view(): FlatView;
+  stop(log: DirtyLog): void;
+}
+
+/**
+ * A client's dirty log, made by `space.dirtyLog`; dispose it to stop. Each client has its own: one's harvest leaves the
+ * others as they were.
+ *
+ * A page is dirty when something was written to it through the space by any thread, when a source says so, or when a
+ * writable window on it is open whose holder did not promise to mark. Memory that is mapped while the log runs counts as
+ * wholly dirty. Nothing that happened before the harvest is missing, and a page may be told twice.
+ */
+export class DirtyLog implements Disposable {
+  readonly name: string;
+  /** A number that every holder of the space knows this log by. */
+  readonly id: number;
+  readonly #host: DirtyLogHost;
+  readonly #bitmaps = new Map<SpaceMemory, DirtyBitmap>();
+  readonly #ready: () => Promise<void>;
+
+  /** For the space's own use. */
+  constructor(id: number, name: string, host: DirtyLogHost, ready: () => Promise<void>) {
+    this.id = id;
+    this.name = name;
+    this.#host = host;
+    this.#ready = ready;
+  }
+
+  /** Resolves when every attached thread records its writes; fails as an unmap does. Writes of this thread are recorded at once. */
+  get ready(): Promise<void> {
+    return this.#ready();
+  }
+
+  /**
+   * Takes all dirty pages that the map shows, as guest addresses in order, neighbours joined, whole pages of memory. Dirty
+   * pages that nothing shows at the moment are dropped; {@link harvestMemory} has those too.
+   */
+  harvest(): readonly GuestRange[] {
+    const found: GuestRange[] = [];
+    const places = placesByMemory(this.#host.view());
+    this.#take((memory, offset, length) => {
+      for (const range of places.get(memory) ?? []) {
+        const from = Math.max(offset, range.offset);
+        const end = Math.min(offset + length, range.offset + range.size);
+        if (from >= end) continue;
+        found.push({ address: (range.start + (from - range.offset)) as GuestAddress, length: end - from });
+      }
+    });
+    return joined(found);
+  }
+
+  /** Takes all dirty pages by memory, mapped where it may be: what a migration sends. */
+  harvestMemory(): readonly DirtyExtent[] {
+    const found: DirtyExtent[] = [];
+    this.#take((memory, offset, length) => found.push({ memory: memory.provider, offset, length }));
+    return found;
+  }
+
+  #take(run: (memory: SpaceMemory, offset: number, length: number) => void): void {
+    this.#host.gather(this);
+    for (const [memory, bitmap] of this.#bitmaps) {
+      bitmap.harvest((firstPage, pages) => {
+        const offset = firstPage * PAGE_SIZE;
+        run(memory, offset, Math.min(pages * PAGE_SIZE, memory.provider.size - offset));
+      });
+    }
+  }
+
+  /** Stops the log. Idempotent. */
+  [Symbol.dispose](): void {
+    this.#host.stop(this);
+  }
+
+  /** The bitmap of a memory, made where there is none; for the space's own use. */
+  bitmapOf(memory: SpaceMemory): DirtyBitmap {
+    let bitmap = this.#bitmaps.get(memory);
+    if (bitmap === undefined) {
+      bitmap = new DirtyBitmap(memory.provider.size);
+      this.#bitmaps.set(memory, bitmap);
+    }
+    return bitmap;
+  }
+
+  /** Forgets a memory that was unmapped; for the space's own use. */
+  forget(memory: SpaceMemory): void {
+    this.#bitmaps.delete(memory);
+  }
+}
+
+function placesByMemory(view: FlatView): Map<SpaceMemory, FlatRange[]> {
+  const places = new Map<SpaceMemory, FlatRange[]>();
+  for (const range of view.ranges) {
+    if (range.memory === undefined) continue;
+    const list = places.get(range.memory);
+    if (list === undefined) places.set(range.memory, [range]);
+    else list.push(range);
+  }
+  return places;
+}
+
+function joined(ranges: GuestRange[]): GuestRange[] {
+  ranges.sort((a, b) => a.address - b.address);
+  const result: GuestRange[] = [];
+  for (const range of ranges) {
+    const last = result.at(-1);
+    if (last !== undefined && last.address + last.length === range.address) {
+      result[result.length - 1] = { address: last.address, length: last.length + range.length };
+    } else {
+      result.push(range);
+    }
+  }
+  return result;
+}

@@ -1,0 +1,1 @@
+export { type DirtyExtent, DirtyLog, type DirtySource } from "./dirty-log.ts";

@@ -1,0 +1,1 @@
+export type { Doorbell, DoorbellSpec } from "./doorbell.ts";

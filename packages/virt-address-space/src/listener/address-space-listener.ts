@@ -1,0 +1,33 @@
+/** Whoever derives something from the map: KVM's memslots, a vhost memory table, a drawing. @module */
+import type { Doorbell } from "../doorbell/doorbell.ts";
+import type { FlatRange } from "../view/flat-range.ts";
+import type { FlatView } from "../view/flat-view.ts";
+
+/**
+ * Told of every commit, while the old view still stands for readers: `begin`, then what was removed, added and left
+ * unchanged, each in address order, then `commit`. A listener that joins is told the whole map as added, one that leaves
+ * as removed.
+ *
+ * Listeners are called by ascending priority (an accelerator before a device), for removals by descending priority. All
+ * of it happens synchronously inside the commit. One that throws aborts it: each listener is told the inverse of what it
+ * had accepted, and the old view stands. A listener can't change the map from inside (`busy`).
+ *
+ * @see QEMU, docs/devel/memory.rst and `struct MemoryListener`
+ */
+export interface AddressSpaceListener {
+  /** For people: errors show it. */
+  readonly name: string;
+  /** Lower ones are told of additions first; 0 unless given. */
+  readonly priority?: number;
+  begin?(): void;
+  removed?(range: FlatRange): void;
+  added?(range: FlatRange): void;
+  unchanged?(range: FlatRange): void;
+  doorbellRemoved?(doorbell: Doorbell): void;
+  doorbellAdded?(doorbell: Doorbell): void;
+  /** The first dirty log was started: from now on writes must be recorded. */
+  logStarted?(): void;
+  /** The last dirty log was stopped. */
+  logStopped?(): void;
+  commit?(view: FlatView): void;
+}

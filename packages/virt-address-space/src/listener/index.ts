@@ -1,0 +1,1 @@
+export type { AddressSpaceListener } from "./address-space-listener.ts";

@@ -1,0 +1,10 @@
+export type { IoHandler, IoSize } from "./io-handler.ts";
+export {
+  type AliasRegionSpec,
+  type IoRegionSpec,
+  type MemoryRegionSpec,
+  Region,
+  type RegionContent,
+  type RegionKind,
+  type RegionSpec,
+} from "./region.ts";

@@ -1,0 +1,271 @@
+/**
+ * One holder in another thread, as its owner sees it. Its messages are not trusted: what does not make sense is reported
+ * once and passed over.
+ *
+ * @module
+ */
+import { type GuestAddress, gpa } from "../address/addresses.ts";
+import type { Doorbell } from "../doorbell/doorbell.ts";
+import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
+import type { Participant } from "../holder/grace-period.ts";
+import type { SpaceReference } from "../holder/references.ts";
+import type { MapStep, Transaction } from "../map/transaction.ts";
+import type { MemoryProvider } from "../memory/memory-provider.ts";
+import { sharedMemoryOpener } from "../memory/shared-memory.ts";
+import type { Notifier } from "../notifier/notifier.ts";
+import { sharedNotifierOpener } from "../notifier/shared-notifier.ts";
+import type { IoHandler } from "../region/io-handler.ts";
+import { Region, type RegionSpec } from "../region/region.ts";
+import type { HolderSlot } from "./control-block.ts";
+import type { HubOwner } from "./holder-hub.ts";
+import type { HolderMessage, IoReply, IoRequest, OwnerMessage, ProposedStep } from "./protocol.ts";
+import type { LinkReceiver, SpaceLink } from "./space-link.ts";
+
+/** What a holder's words lead to. */
+export interface HolderEvents {
+  left(holder: RemoteHolder): void;
+  proposing<T>(holder: RemoteHolder, body: (transaction: Transaction) => T): T;
+  io(request: IoRequest): Promise<bigint | undefined>;
+  ioReply(holder: RemoteHolder, reply: IoReply): void;
+}
+
+/** The handler of a window whose real one lives with its holder. */
+const ELSEWHERE: IoHandler = {
+  read: () => 0,
+  write: () => {},
+};
+
+/** A holder at the other end of a link. */
+export class RemoteHolder implements LinkReceiver {
+  readonly id: number;
+  readonly slot: HolderSlot | undefined;
+  /** Whether it accepts regions that it can't reach. */
+  readonly opaque: boolean;
+  readonly #link: SpaceLink;
+  readonly #owner: HubOwner;
+  readonly #events: HolderEvents;
+  readonly #keys = new WeakMap<Region | Doorbell, number>();
+  readonly #doorbells = new WeakSet<Doorbell>();
+  #name: string;
+  #participant: Participant | undefined;
+  #reference: SpaceReference | undefined;
+  #wake: Notifier | undefined;
+  #reported = false;
+
+  constructor(
+    id: number,
+    link: SpaceLink,
+    slot: HolderSlot | undefined,
+    name: string,
+    opaque: boolean,
+    owner: HubOwner,
+    events: HolderEvents,
+  ) {
+    this.id = id;
+    this.slot = slot;
+    this.opaque = opaque;
+    this.#link = link;
+    this.#name = name;
+    this.#owner = owner;
+    this.#events = events;
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  post(message: OwnerMessage): void {
+    this.#link.post(message);
+  }
+
+  wake(): void {
+    if (this.#participant !== undefined) this.#wake?.signal();
+  }
+
+  /** Counts the holder from the moment it took its descriptor, whether its word has arrived or not. */
+  notice(): void {
+    if (this.#participant === undefined && this.slot?.state === "attached") this.attached(this.#name);
+  }
+
+  /** Makes it a holder, or gives it the name it wants: nothing is freed under it from now on. */
+  attached(name: string): void {
+    const before = this.#reference;
+    this.#reference = this.#owner.references.get(name);
+    before?.put();
+    this.#name = name;
+    if (this.#participant === undefined) this.#participant = this.#owner.graces.join(name, -1);
+    else this.#participant.name = name;
+  }
+
+  message(message: unknown): void {
+    const known = message as HolderMessage;
+    try {
+      this.#handle(known);
+    } catch (cause) {
+      this.#report(cause);
+    }
+  }
+
+  #handle(message: HolderMessage): void {
+    switch (message.type) {
+      case "attached":
+        return this.#attachedBy(message);
+      case "acknowledge":
+        return this.#acknowledged(message.generation);
+      case "detach":
+        return this.#leave(false);
+      case "propose":
+        return this.#propose(message.request, message.steps);
+      case "ring":
+        return this.#ring(message.doorbell, message.count);
+      case "io":
+        void this.#io(message);
+        return;
+      case "io-reply":
+        return this.#events.ioReply(this, message);
+      default:
+        throw new VirtAddressSpaceError("foreign-descriptor", "a message of no known type");
+    }
+  }
+
+  #attachedBy({ name, wake }: Extract<HolderMessage, { type: "attached" }>): void {
+    this.attached(String(name));
+    if (wake !== undefined) this.#wake = sharedNotifierOpener.open(wake);
+  }
+
+  #acknowledged(generation: number): void {
+    if (this.#participant === undefined || !Number.isSafeInteger(generation)) return;
+    // Nobody can acknowledge what has not been committed.
+    this.#owner.graces.acknowledge(this.#participant, Math.min(generation, this.#owner.generation()));
+  }
+
+  #ring(id: number, count: number): void {
+    if (!Number.isSafeInteger(count) || count < 1) return;
+    for (const doorbell of this.#owner.core.doorbells) if (doorbell.id === id) doorbell.notifier.signal(count);
+  }
+
+  async #io(request: IoRequest): Promise<void> {
+    const { size, address, value } = request;
+    const sane = (size === 1 || size === 2 || size === 4 || size === 8) && (value === undefined || typeof value === "bigint");
+    const answer = sane && Number.isSafeInteger(address) ? await this.#events.io(request) : undefined;
+    this.post({ type: "io-reply", request: request.request, value: answer });
+  }
+
+  #propose(request: number, steps: readonly ProposedStep[]): void {
+    let error: { code: string; message: string } | undefined;
+    try {
+      this.#events.proposing(this, (transaction) => this.#perform(transaction, steps));
+    } catch (cause) {
+      const code = VirtAddressSpaceError.is(cause) ? cause.code : "invalid-argument";
+      error = { code, message: cause instanceof Error ? cause.message : String(cause) };
+    }
+    this.post({ type: "proposal-done", request, error });
+  }
+
+  #perform(transaction: Transaction, steps: readonly ProposedStep[]): void {
+    const regions = new Map(Array.from(this.#owner.core.regions.keys(), (region) => [region.id, region]));
+    const mapped = new Map<number, Region>();
+    const regionOf = (id: number): Region => {
+      const region = regions.get(id);
+      if (region !== undefined) return region;
+      throw new VirtAddressSpaceError("unknown-region", "the region is no longer mapped: another holder was first");
+    };
+    for (const step of steps) {
+      if (step.step === "map") {
+        const { key, targetKey, record } = step;
+        const target = targetKey === undefined ? undefined : mapped.get(targetKey);
+        const region = transaction.map(this.#spec(step, target ?? (record.target === undefined ? undefined : regionOf(record.target))), this.id);
+        mapped.set(key, region);
+        this.#keys.set(region, key);
+      } else if (step.step === "unmap") {
+        transaction.unmap(regionOf(step.id));
+      } else if (step.step === "move") {
+        transaction.move(regionOf(step.id), gpa(step.base));
+      } else if (step.step === "addDoorbell") {
+        const { address, length, datamatch, notifier } = step.record;
+        if (notifier === undefined) throw new VirtAddressSpaceError("not-shareable", "a doorbell from another thread needs a SharedNotifier");
+        const doorbell = transaction.addDoorbell({
+          address: gpa(address),
+          length,
+          notifier: sharedNotifierOpener.open(notifier),
+          ...(datamatch !== undefined && { datamatch }),
+        });
+        this.#keys.set(doorbell, step.key);
+        this.#doorbells.add(doorbell);
+      } else {
+        const doorbell = [...this.#owner.core.doorbells].find(({ id }) => id === step.id);
+        if (doorbell !== undefined) transaction.removeDoorbell(doorbell);
+      }
+    }
+  }
+
+  #spec({ record, memory, known }: Extract<ProposedStep, { step: "map" }>, target: Region | undefined): RegionSpec {
+    const { name, priority, kind, size, offset } = record;
+    const base: GuestAddress = gpa(record.base);
+    if (kind === "io") return { name, base, priority, kind, size, handler: ELSEWHERE };
+    if (kind === "alias") return { name, base, priority, kind, size, offset, readOnly: record.readOnly, target: target as Region };
+    return { name, base, priority, kind, size, offset, memory: this.#memory(memory, known) };
+  }
+
+  #memory(descriptor: Extract<ProposedStep, { step: "map" }>["memory"], known: number | undefined): MemoryProvider {
+    for (const memory of this.#owner.core.memories) if (memory.id === known) return memory.provider;
+    if (descriptor !== undefined) return sharedMemoryOpener.open(descriptor);
+    throw new VirtAddressSpaceError("not-shareable", "a region from another thread needs shared memory: sharedMemory(size)");
+  }
+
+  /** The key under which this holder asked for something. */
+  keyOf(made: Region | Doorbell): { readonly holder: number; readonly key: number } | undefined {
+    const key = this.#keys.get(made);
+    return key === undefined ? undefined : { holder: this.id, key };
+  }
+
+  /** What must be unmapped because this holder mapped it: with its aliases, and its doorbells. */
+  remains(regions: readonly Region[], doorbells: readonly Doorbell[]): MapStep[] {
+    const own = new Set(regions.filter((region) => region.home === this.id));
+    let found = own.size;
+    do {
+      found = own.size;
+      for (const region of regions) if (region.target !== undefined && own.has(region.target)) own.add(region);
+    } while (own.size > found);
+    return [
+      ...Array.from(own, (region) => ({ step: "unmap" as const, region })),
+      ...doorbells
+        .filter((doorbell) => this.#doorbells.has(doorbell))
+        .map((doorbell) => ({ step: "removeDoorbell" as const, doorbell })),
+    ];
+  }
+
+  closed(): void {
+    this.notice();
+    this.#leave(true);
+  }
+
+  #leave(died: boolean): void {
+    this.slot?.end();
+    if (this.#participant !== undefined) this.#owner.graces.leave(this.#participant, died);
+    this.#participant = undefined;
+    this.#events.left(this);
+    this.#wake?.[Symbol.dispose]();
+    this.#wake = undefined;
+    this.#link.close();
+    this.#reference?.put();
+    this.#reference = undefined;
+  }
+
+  /** Takes back a descriptor that nobody took; one that was taken in this moment counts as a holder. */
+  withdraw(): void {
+    if (this.slot?.transit("issued", "gone") === "attached") this.notice();
+  }
+
+  /** Ends the link because the space is released: nobody is attached any more. */
+  revoke(): void {
+    this.post({ type: "released" });
+    this.#link.close();
+  }
+
+  #report(cause: unknown): void {
+    if (this.#reported) return;
+    this.#reported = true;
+    this.#owner.core.report({ code: "protocol", name: this.#name, cause });
+  }
+}

@@ -1,0 +1,51 @@
+import { Worker } from "node:worker_threads";
+import { expect, test } from "vitest";
+import { gpa, SharedNotifier, sharedMemory, VirtAddressSpace } from "../index.ts";
+import { Peer, sharingScenarios, type TestWorker } from "./sharing-scenarios.ts";
+
+function start(): TestWorker {
+  const worker = new Worker(new URL("./node.worker.ts", import.meta.url));
+  return {
+    post: (message, transfer) => worker.postMessage(message, transfer as never),
+    onMessage: (listener) => worker.on("message", listener),
+    terminate: () => void worker.terminate(),
+  };
+}
+
+sharingScenarios(start);
+
+test("a thread that never returns to its event loop hears of commits by quiesce(), one atomic load a round", async () => {
+  using space = VirtAddressSpace.create({ name: "guest" });
+  const ram = space.map({ name: "ram", base: gpa(0), memory: sharedMemory(4096) });
+  const stop = new SharedArrayBuffer(4);
+  const worker = new Peer(start());
+  try {
+    await worker.attach(space.descriptor(), { name: "poll loop", receive: true });
+    const looping = worker.next();
+    const seen = worker.ask({ do: "loop", stop });
+    await looping;
+    await space.unmap(ram);
+    expect(ram.memory?.released).toBe(true);
+    await space.transaction((change) => change.map({ name: "new", base: gpa(0), memory: sharedMemory(4096) })).settled;
+    Atomics.store(new Int32Array(stop), 0, 1);
+    expect(await seen).toEqual([1, 2, 3]);
+  } finally {
+    worker.terminate();
+  }
+});
+
+test("a holder names what wakes it, and it is woken by each commit", async () => {
+  using space = VirtAddressSpace.create({ name: "guest" });
+  const ram = space.map({ name: "ram", base: gpa(0), memory: sharedMemory(4096) });
+  using wake = new SharedNotifier();
+  const worker = new Peer(start());
+  try {
+    await worker.attach(space.descriptor(), { wake: wake.share().payload as SharedArrayBuffer });
+    await space.move(ram, gpa(0x10000)).settled;
+    wake.take();
+    await space.unmap(ram);
+    expect(wake.take()).toBe(1);
+  } finally {
+    worker.terminate();
+  }
+});

@@ -1,0 +1,3 @@
+export type { MemoryRequest, RestoreParts } from "./restore.ts";
+export type { SavedRegion } from "./state-format.ts";
+export type { StateSource } from "./state-reader.ts";

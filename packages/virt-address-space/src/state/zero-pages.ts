@@ -1,0 +1,30 @@
+/** Finds what is not zero in a memory, without touching more than it must. @module */
+import { PAGE_SIZE } from "../address/addresses.ts";
+import type { MemoryExtent, MemoryProvider } from "../memory/memory-provider.ts";
+
+/** Whether some bytes are all zero. */
+export function allZero(bytes: Uint8Array): boolean {
+  if (bytes.byteOffset % 4 !== 0 || bytes.length % 4 !== 0) return bytes.every((byte) => byte === 0);
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  for (let at = 0; at < words.length; at++) if (words[at] !== 0) return false;
+  return true;
+}
+
+/** The pages of a memory that may hold something, in order. */
+export function* populatedPages(memory: MemoryProvider): Generator<MemoryExtent> {
+  let done = 0;
+  for (const { offset, length } of memory.populated() ?? [{ offset: 0, length: memory.size }]) {
+    let at = Math.max(done, Math.floor(offset / PAGE_SIZE) * PAGE_SIZE);
+    const end = Math.min(offset + length, memory.size);
+    for (; at < end; at += PAGE_SIZE) yield { offset: at, length: Math.min(PAGE_SIZE, memory.size - at) };
+    done = at;
+  }
+}
+
+/** Sets a memory to zero; pages that are zero already are not written. */
+export function clear(memory: MemoryProvider): void {
+  for (const { offset, length } of populatedPages(memory)) {
+    const page = memory.bytes().subarray(offset, offset + length);
+    if (!allZero(page)) page.fill(0);
+  }
+}

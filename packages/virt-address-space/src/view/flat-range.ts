@@ -1,0 +1,131 @@
+/**
+ * A range of the flat view: guest addresses that show one run of one memory, or one part of one I/O window.
+ *
+ * @module
+ */
+import type { GuestAddress } from "../address/addresses.ts";
+import { NO_BYTES } from "../memory/memory-provider.ts";
+import type { IoHandler } from "../region/io-handler.ts";
+import type { Region } from "../region/region.ts";
+import type { SpaceMemory } from "./space-memory.ts";
+
+/** What stands behind a range, aliases resolved. */
+export interface RangeContent {
+  /** Undefined for an I/O window, and for memory that can't leave another thread. */
+  readonly memory: SpaceMemory | undefined;
+  /** Where the range begins in its memory, or in its I/O window, bytes. */
+  readonly offset: number;
+  readonly writable: boolean;
+  /** The region that was mapped. */
+  readonly region: Region;
+  /** The region at the end of all aliases: RAM, ROM or I/O. */
+  readonly source: Region;
+}
+
+/** A part of a flat view. All but the cached arrays is immutable. */
+export class FlatRange {
+  /** The first guest address. */
+  readonly start: GuestAddress;
+  /** Bytes. */
+  readonly size: number;
+  /** One past the last guest address. */
+  readonly end: number;
+  /** The region that shows here. */
+  readonly region: Region;
+  /** The region at the end of all aliases: RAM, ROM or an I/O window. */
+  readonly source: Region;
+  /** Whether writes reach memory. */
+  readonly writable: boolean;
+  /** Where the range begins in its memory, or in its I/O window, bytes. */
+  readonly offset: number;
+  /** The memory behind it as the space knows it; undefined for I/O and for memory of another thread. */
+  readonly memory: SpaceMemory | undefined;
+  /** The handler behind an I/O window of this thread. */
+  readonly handler: IoHandler | undefined;
+  /** The range's bytes; empty for I/O, and after the provider's buffer moved, until {@link refresh}. */
+  bytes: Uint8Array;
+  /** A DataView of the same bytes; only to be used after `bytes` was seen to be long enough. */
+  data: DataView;
+  #words: AtomicViews | undefined;
+
+  constructor(start: GuestAddress, size: number, content: RangeContent) {
+    this.start = start;
+    this.size = size;
+    this.end = start + size;
+    this.region = content.region;
+    this.source = content.source;
+    this.writable = content.writable;
+    this.offset = content.offset;
+    this.memory = content.memory;
+    this.handler = content.source.handler;
+    this.bytes = NO_BYTES;
+    this.data = NO_DATA;
+    this.refresh();
+  }
+
+  /** Whether the range is an I/O window, here or in another thread. */
+  get io(): boolean {
+    return this.source.kind === "io";
+  }
+
+  /** Binds the arrays to the memory's buffer as it is now. @returns whether there are bytes */
+  refresh(): boolean {
+    if (this.memory === undefined) return false;
+    const whole = this.memory.provider.bytes();
+    this.#words = undefined;
+    if (this.offset + this.size > whole.length) {
+      this.bytes = NO_BYTES;
+      this.data = NO_DATA;
+      return false;
+    }
+    this.bytes = whole.subarray(this.offset, this.offset + this.size);
+    this.data = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.size);
+    return true;
+  }
+
+  /** Whether the bytes are there, bound anew where the buffer moved. */
+  alive(): boolean {
+    return this.bytes.length !== 0 || this.refresh();
+  }
+
+  /** Arrays for Atomics over the same bytes. */
+  words(): AtomicViews {
+    this.#words ??= new AtomicViews(this.bytes);
+    return this.#words;
+  }
+
+  /** Whether another range shows the same bytes at the same place. */
+  same(start: number, size: number, content: RangeContent): boolean {
+    return (
+      this.start === start &&
+      this.size === size &&
+      this.region === content.region &&
+      this.source === content.source &&
+      this.memory === content.memory &&
+      this.offset === content.offset &&
+      this.writable === content.writable
+    );
+  }
+}
+
+const NO_DATA = new DataView(new ArrayBuffer(0));
+
+/** Typed arrays over the naturally aligned part of some bytes; `shift` turns an offset in the bytes into one in the arrays. */
+export class AtomicViews {
+  readonly shift: number;
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+  readonly u32: Uint32Array;
+  readonly u64: BigUint64Array;
+
+  constructor(bytes: Uint8Array) {
+    const { buffer, byteOffset, length } = bytes;
+    this.shift = byteOffset % 8;
+    const start = byteOffset - this.shift;
+    const size = length + this.shift;
+    this.u8 = new Uint8Array(buffer, start, size);
+    this.u16 = new Uint16Array(buffer, start, Math.floor(size / 2));
+    this.u32 = new Uint32Array(buffer, start, Math.floor(size / 4));
+    this.u64 = new BigUint64Array(buffer, start, Math.floor(size / 8));
+  }
+}

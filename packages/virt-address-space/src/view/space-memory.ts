@@ -1,0 +1,57 @@
+/**
+ * A provider's memory as one space knows it: under a number that all holders share, with the bitmaps that record writes
+ * to it.
+ *
+ * @module
+ */
+import type { DirtyBitmap } from "../dirty/dirty-bitmap.ts";
+import type { MemoryProvider, MemoryReference } from "../memory/memory-provider.ts";
+
+/** Memory that is mapped in a space. */
+export class SpaceMemory {
+  readonly id: number;
+  readonly provider: MemoryProvider;
+  readonly #observed: boolean;
+  readonly #reference: MemoryReference;
+  readonly #watch: Disposable;
+  #bitmaps: readonly DirtyBitmap[] = [];
+  /** Whether a write must be told to {@link wrote}: asked at every write, so it is a plain field. */
+  tracked: boolean;
+
+  constructor(id: number, provider: MemoryProvider, onMove: (memory: SpaceMemory) => void) {
+    this.id = id;
+    this.provider = provider;
+    this.#reference = provider.retain();
+    this.#watch = provider.onMove(() => onMove(this));
+    this.#observed = provider.observesWrites;
+    this.tracked = this.#observed;
+  }
+
+  get bitmaps(): readonly DirtyBitmap[] {
+    return this.#bitmaps;
+  }
+
+  set bitmaps(bitmaps: readonly DirtyBitmap[]) {
+    this.#bitmaps = bitmaps;
+    this.tracked = this.#observed || bitmaps.length > 0;
+  }
+
+  /** Records a write that has been done. */
+  wrote(offset: number, length: number): void {
+    const bitmaps = this.#bitmaps;
+    for (let i = 0; i < bitmaps.length; i++) (bitmaps[i] as DirtyBitmap).markBytes(offset, length);
+    if (this.#observed) this.provider.hostWrote(offset, length);
+  }
+
+  /** Takes the mapping back as if it had never been. */
+  abandon(): void {
+    this.#watch[Symbol.dispose]();
+    this.#reference.abandon();
+  }
+
+  /** Lets go of the provider. */
+  release(): void {
+    this.#watch[Symbol.dispose]();
+    this.#reference[Symbol.dispose]();
+  }
+}
