@@ -55,9 +55,7 @@ export abstract class CopyAccess {
     const length = source.length;
     if (range?.writable === true && length !== 0) {
       const offset = address - range.start;
-      const { bytes } = range;
-      if (offset + length <= bytes.length && Math.floor(offset) === offset) {
-        bytes.set(source, offset);
+      if (offset + length <= range.limit && Math.floor(offset) === offset && put(range.bytes, source, offset)) {
         const { memory } = range;
         if (memory?.tracked === true) memory.wrote(range.offset + offset, length);
         return 0;
@@ -117,7 +115,8 @@ export abstract class CopyAccess {
     if (range !== undefined && length !== 0) {
       const offset = address - range.start;
       const { bytes } = range;
-      if (offset + length <= bytes.length && Math.floor(offset) === offset) {
+      // A fractional offset, and any offset in a detached buffer, has no byte.
+      if (offset + length <= range.limit && bytes[offset] !== undefined) {
         copyOut(bytes, offset, target, 0, length);
         return 0;
       }
@@ -239,6 +238,16 @@ function ioSize(at: number, rest: number, wide: boolean): number {
   if (wide && rest >= 8 && at % 8 === 0) return 8;
   if (rest >= 4 && at % 4 === 0) return 4;
   return rest >= 2 && at % 2 === 0 ? 2 : 1;
+}
+
+/** Stores bytes. @returns false where the buffer was detached */
+function put(target: Uint8Array, source: Uint8Array, offset: number): boolean {
+  try {
+    target.set(source, offset);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function writeMemory(range: FlatRange, at: number, source: Uint8Array, from: number, rest: number): number {

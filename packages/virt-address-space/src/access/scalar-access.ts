@@ -14,7 +14,8 @@ export abstract class ScalarAccess extends CopyAccess {
     const range = this.find(address);
     if (range !== undefined) {
       const offset = address - range.start;
-      if (offset < range.bytes.length && Math.floor(offset) === offset) return range.bytes[offset];
+      const byte = range.bytes[offset];
+      if (byte !== undefined) return byte;
     }
     return this.#readSlowly(address, 1)?.getUint8(0);
   }
@@ -24,7 +25,13 @@ export abstract class ScalarAccess extends CopyAccess {
     const range = this.find(address);
     if (range !== undefined) {
       const offset = address - range.start;
-      if (offset + 2 <= range.bytes.length && Math.floor(offset) === offset) return range.data.getUint16(offset, true);
+      if (offset + 2 <= range.limit && Math.floor(offset) === offset) {
+        try {
+          return range.data.getUint16(offset, true);
+        } catch {
+          // The buffer was detached: the slow way binds it anew.
+        }
+      }
     }
     return this.#readSlowly(address, 2)?.getUint16(0, true);
   }
@@ -34,7 +41,13 @@ export abstract class ScalarAccess extends CopyAccess {
     const range = this.find(address);
     if (range !== undefined) {
       const offset = address - range.start;
-      if (offset + 4 <= range.bytes.length && Math.floor(offset) === offset) return range.data.getUint32(offset, true);
+      if (offset + 4 <= range.limit && Math.floor(offset) === offset) {
+        try {
+          return range.data.getUint32(offset, true);
+        } catch {
+          // The buffer was detached: the slow way binds it anew.
+        }
+      }
     }
     return this.#readSlowly(address, 4)?.getUint32(0, true);
   }
@@ -47,8 +60,12 @@ export abstract class ScalarAccess extends CopyAccess {
     const range = this.find(address);
     if (range !== undefined) {
       const offset = address - range.start;
-      if (offset + 8 <= range.bytes.length && Math.floor(offset) === offset) {
-        return range.data.getUint32(offset, true) + range.data.getUint32(offset + 4, true) * 2 ** 32;
+      if (offset + 8 <= range.limit && Math.floor(offset) === offset) {
+        try {
+          return range.data.getUint32(offset, true) + range.data.getUint32(offset + 4, true) * 2 ** 32;
+        } catch {
+          // As above.
+        }
       }
     }
     const data = this.#readSlowly(address, 8);
@@ -60,7 +77,13 @@ export abstract class ScalarAccess extends CopyAccess {
     const range = this.find(address);
     if (range !== undefined) {
       const offset = address - range.start;
-      if (offset + 8 <= range.bytes.length && Math.floor(offset) === offset) return range.data.getBigUint64(offset, true);
+      if (offset + 8 <= range.limit && Math.floor(offset) === offset) {
+        try {
+          return range.data.getBigUint64(offset, true);
+        } catch {
+          // As above.
+        }
+      }
     }
     return this.#readSlowly(address, 8)?.getBigUint64(0, true);
   }
@@ -103,15 +126,8 @@ export abstract class ScalarAccess extends CopyAccess {
     const range = this.find(address);
     if (range?.writable === true) {
       const offset = address - range.start;
-      if (offset + size <= range.bytes.length && Math.floor(offset) === offset) {
-        const { data, memory } = range;
-        if (size === 4) data.setUint32(offset, low, true);
-        else if (size === 2) data.setUint16(offset, low, true);
-        else if (size === 1) data.setUint8(offset, low);
-        else {
-          data.setUint32(offset, low, true);
-          data.setUint32(offset + 4, high, true);
-        }
+      if (offset + size <= range.limit && Math.floor(offset) === offset && put(range.data, offset, size, low, high)) {
+        const { memory } = range;
         if (memory?.tracked === true) memory.wrote(range.offset + offset, size);
         return true;
       }
@@ -159,5 +175,21 @@ export abstract class ScalarAccess extends CopyAccess {
       at = range.end;
     }
     return true;
+  }
+}
+
+/** Stores a scalar. @returns false where the buffer was detached */
+function put(data: DataView, offset: number, size: 1 | 2 | 4 | 8, low: number, high: number): boolean {
+  try {
+    if (size === 4) data.setUint32(offset, low, true);
+    else if (size === 2) data.setUint16(offset, low, true);
+    else if (size === 1) data.setUint8(offset, low);
+    else {
+      data.setUint32(offset, low, true);
+      data.setUint32(offset + 4, high, true);
+    }
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -25,6 +25,7 @@ export interface EngineMemoryOptions {
 export class EngineMemory extends MemoryProvider {
   readonly kind = "engine";
   override readonly observesWrites: boolean;
+  override readonly stable = false;
   readonly #options: EngineMemoryOptions;
   #bytes: Uint8Array = NO_BYTES;
 

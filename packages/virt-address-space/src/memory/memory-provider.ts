@@ -45,6 +45,8 @@ export abstract class MemoryProvider {
   readonly size: number;
   /** Whether {@link hostWrote} wants to be called; a provider without need saves every writer the call. */
   readonly observesWrites: boolean = false;
+  /** Whether the buffer is never detached or replaced without `moved()`; others cost their windows a check at each use. */
+  readonly stable: boolean = true;
 
   #references = 0;
   #released = false;

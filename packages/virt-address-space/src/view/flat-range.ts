@@ -44,8 +44,10 @@ export class FlatRange {
   readonly handler: IoHandler | undefined;
   /** The range's bytes; empty for I/O, and after the provider's buffer moved, until {@link refresh}. */
   bytes: Uint8Array;
-  /** A DataView of the same bytes; only to be used after `bytes` was seen to be long enough. */
+  /** A DataView of the same bytes. It throws once its buffer was detached: then {@link refresh}. */
   data: DataView;
+  /** Bytes that `bytes` and `data` had when they were bound: asking an array for its length costs more than reading it. */
+  limit: number;
   #words: AtomicViews | undefined;
 
   constructor(start: GuestAddress, size: number, content: RangeContent) {
@@ -60,6 +62,7 @@ export class FlatRange {
     this.handler = content.source.handler;
     this.bytes = NO_BYTES;
     this.data = NO_DATA;
+    this.limit = 0;
     this.refresh();
   }
 
@@ -76,10 +79,12 @@ export class FlatRange {
     if (this.offset + this.size > whole.length) {
       this.bytes = NO_BYTES;
       this.data = NO_DATA;
+      this.limit = 0;
       return false;
     }
     this.bytes = whole.subarray(this.offset, this.offset + this.size);
     this.data = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.size);
+    this.limit = this.size;
     return true;
   }
 

@@ -40,7 +40,6 @@ export interface WindowOwner {
 const NO_U16 = new Uint16Array(0);
 const NO_U32 = new Uint32Array(0);
 const NO_U64 = new BigUint64Array(0);
-const NO_DATA = new DataView(new ArrayBuffer(0));
 
 /**
  * A window on guest memory, made by `space.vmap`. Dispose it when done; `using` does.
@@ -60,11 +59,13 @@ export class Vmap implements Disposable {
   readonly #owner: WindowOwner;
   readonly #listeners = new Set<(change: VmapChange) => void>();
   #open = true;
-  #bytes: Uint8Array = NO_BYTES;
-  #u16: Uint16Array = NO_U16;
-  #u32: Uint32Array = NO_U32;
-  #u64: BigUint64Array = NO_U64;
-  #data: DataView = NO_DATA;
+  // The arrays of memory that is stable, once they were asked for; asking an array for its length costs more than reading it.
+  #u8: Uint8Array | undefined;
+  #u16: Uint16Array | undefined;
+  #u32: Uint32Array | undefined;
+  #u64: BigUint64Array | undefined;
+  // Those of memory that may be detached at any time are checked at each use.
+  #loose: LooseArrays | undefined;
 
   /** For the space's own use. */
   constructor(place: WindowPlace, options: VmapOptions, owner: WindowOwner) {
@@ -89,33 +90,28 @@ export class Vmap implements Disposable {
 
   /** The bytes. */
   get u8(): Uint8Array {
-    const bytes = this.#bytes;
-    return bytes.length !== 0 ? bytes : this.#bind();
+    return this.#u8 ?? this.#bind();
   }
 
   /** The bytes as little-endian 16-bit numbers; empty where the address is not aligned to 2. */
   get u16(): Uint16Array {
-    const array = this.#u16;
-    return array.length !== 0 ? array : this.#bindWords(2, Uint16Array, NO_U16, (words) => (this.#u16 = words));
+    return this.#u16 ?? this.#bind16();
   }
 
   /** The bytes as little-endian 32-bit numbers; empty where the address is not aligned to 4. */
   get u32(): Uint32Array {
-    const array = this.#u32;
-    return array.length !== 0 ? array : this.#bindWords(4, Uint32Array, NO_U32, (words) => (this.#u32 = words));
+    return this.#u32 ?? this.#bind32();
   }
 
   /** The bytes as little-endian 64-bit numbers; empty where the address is not aligned to 8. */
   get u64(): BigUint64Array {
-    const array = this.#u64;
-    return array.length !== 0 ? array : this.#bindWords(8, BigUint64Array, NO_U64, (words) => (this.#u64 = words));
+    return this.#u64 ?? this.#bind64();
   }
 
-  /** The bytes as a DataView, for what is not aligned. A view of length 0 throws a RangeError when it is read: ask {@link valid}. */
+  /** A new DataView of the bytes, for what is not aligned; to be kept no longer than a synchronous piece of work. */
   get data(): DataView {
-    // A DataView can't be asked whether its buffer was detached without throwing; the byte array can.
-    if (this.#bytes.length === 0) this.#bind();
-    return this.#data;
+    const { buffer, byteOffset, length } = this.u8;
+    return new DataView(buffer, byteOffset, length);
   }
 
   /**
@@ -157,38 +153,69 @@ export class Vmap implements Disposable {
   }
 
   #close(): void {
-    this.#owner.closed(this);
     this.#open = false;
     this.#forget();
+    this.#owner.closed(this);
   }
 
   #forget(): void {
-    this.#bytes = NO_BYTES;
-    this.#u16 = NO_U16;
-    this.#u32 = NO_U32;
-    this.#u64 = NO_U64;
-    this.#data = NO_DATA;
+    this.#u8 = this.#open ? undefined : NO_BYTES;
+    this.#u16 = this.#open ? undefined : NO_U16;
+    this.#u32 = this.#open ? undefined : NO_U32;
+    this.#u64 = this.#open ? undefined : NO_U64;
+    this.#loose = undefined;
   }
 
   #bind(): Uint8Array {
-    this.#forget();
-    if (!this.#open) return NO_BYTES;
     const { memory, offset, length } = this.#place;
+    if (this.#loose !== undefined && this.#loose.u8.length !== 0) return this.#loose.u8;
     const whole = memory.provider.bytes();
     if (offset + length > whole.length) return NO_BYTES;
-    this.#bytes = whole.subarray(offset, offset + length);
-    this.#data = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, length);
-    return this.#bytes;
+    const bytes = whole.subarray(offset, offset + length);
+    if (memory.provider.stable) this.#u8 = bytes;
+    else this.#loose = { u8: bytes };
+    return bytes;
   }
 
-  #bindWords<T>(
-    width: number,
-    Words: new (buffer: ArrayBufferLike, offset: number, length: number) => T,
-    none: T,
-    keep: (words: T) => T,
-  ): T {
+  #bind16(): Uint16Array {
     const bytes = this.u8;
-    if (bytes.length < width || bytes.byteOffset % width !== 0) return none;
-    return keep(new Words(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / width)));
+    const words = this.#loose?.u16 ?? wordsOf(bytes, Uint16Array, NO_U16);
+    if (this.#loose !== undefined) this.#loose.u16 = words;
+    else if (bytes.length !== 0) this.#u16 = words;
+    return words;
   }
+
+  #bind32(): Uint32Array {
+    const bytes = this.u8;
+    const words = this.#loose?.u32 ?? wordsOf(bytes, Uint32Array, NO_U32);
+    if (this.#loose !== undefined) this.#loose.u32 = words;
+    else if (bytes.length !== 0) this.#u32 = words;
+    return words;
+  }
+
+  #bind64(): BigUint64Array {
+    const bytes = this.u8;
+    const words = this.#loose?.u64 ?? wordsOf(bytes, BigUint64Array, NO_U64);
+    if (this.#loose !== undefined) this.#loose.u64 = words;
+    else if (bytes.length !== 0) this.#u64 = words;
+    return words;
+  }
+}
+
+/** Arrays over a buffer that may have been detached since; all go with the bytes. */
+interface LooseArrays {
+  readonly u8: Uint8Array;
+  u16?: Uint16Array;
+  u32?: Uint32Array;
+  u64?: BigUint64Array;
+}
+
+interface Words<T> {
+  readonly BYTES_PER_ELEMENT: number;
+  new (buffer: ArrayBufferLike, offset: number, length: number): T;
+}
+
+function wordsOf<T>({ buffer, byteOffset, length }: Uint8Array, Words: Words<T>, none: T): T {
+  const width = Words.BYTES_PER_ELEMENT;
+  return length < width || byteOffset % width !== 0 ? none : new Words(buffer, byteOffset, Math.floor(length / width));
 }
