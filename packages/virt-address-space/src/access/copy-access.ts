@@ -7,7 +7,7 @@
  * @module
  */
 import { type GuestAddress, requireAddress, requireLength } from "../address/addresses.ts";
-import type { FlatRange } from "../view/flat-range.ts";
+import { type FlatRange, NO_RANGE } from "../view/flat-range.ts";
 import type { FlatView } from "../view/flat-view.ts";
 import type { IoValue } from "./io-dispatch.ts";
 import type { ViewCell } from "./view-cell.ts";
@@ -21,11 +21,15 @@ export interface GuestRange {
 /** Up to here a loop over bytes is faster than making a view of a part of the source. */
 const SMALL = 32;
 
+/** Misses of the cache before it moves. */
+const PATIENCE = 8;
+
 /** The copying half of {@link MemoryAccess}. */
 export abstract class CopyAccess {
   protected readonly cell: ViewCell;
   #view: FlatView;
-  #range: FlatRange | undefined;
+  #range: FlatRange = NO_RANGE;
+  #misses = 0;
   readonly #io: IoValue = { low: 0, high: 0 };
   readonly #filler = new Uint8Array(8);
 
@@ -36,12 +40,26 @@ export abstract class CopyAccess {
 
   /** The range of an address in the current view, from the cache or by search. */
   protected find(address: number): FlatRange | undefined {
-    const view = this.cell.view;
+    const { view } = this.cell;
     const range = this.#range;
-    if (range !== undefined && view === this.#view && address >= range.start && address < range.end) return range;
+    if (view === this.#view) {
+      if (address >= range.start && address < range.end) return range;
+      // Storing a reference costs as much as a lookup: the cache follows a caller that stays away, not one that jumps.
+      const other = view.guess(address);
+      if (address >= other.start && address < other.end && this.#misses < PATIENCE) {
+        this.#misses++;
+        return other;
+      }
+    }
+    return this.#search(view, address);
+  }
+
+  #search(view: FlatView, address: number): FlatRange | undefined {
     this.#view = view;
-    this.#range = view.find(address);
-    return this.#range;
+    this.#misses = 0;
+    const range = view.find(address);
+    this.#range = range ?? NO_RANGE;
+    return range;
   }
 
   /**

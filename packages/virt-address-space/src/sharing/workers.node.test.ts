@@ -28,7 +28,8 @@ test("a thread that never returns to its event loop hears of commits by quiesce(
     expect(ram.memory?.released).toBe(true);
     await space.transaction((change) => change.map({ name: "new", base: gpa(0), memory: sharedMemory(4096) })).settled;
     Atomics.store(new Int32Array(stop), 0, 1);
-    expect(((await seen) as number[]).slice(-2)).toEqual([2, 3]);
+    // Both maps may have come in one round of the loop; the unmap above was answered from within it all the same.
+    expect(((await seen) as number[]).at(-1)).toBe(3);
   } finally {
     worker.terminate();
   }

@@ -6,7 +6,7 @@
 import type { GuestAddress } from "../address/addresses.ts";
 import { NO_BYTES } from "../memory/memory-provider.ts";
 import type { IoHandler } from "../region/io-handler.ts";
-import type { Region } from "../region/region.ts";
+import { Region } from "../region/region.ts";
 import type { SpaceMemory } from "./space-memory.ts";
 
 /** What stands behind a range, aliases resolved. */
@@ -114,6 +114,16 @@ export class FlatRange {
 }
 
 const NO_DATA = new DataView(new ArrayBuffer(0));
+const NOWHERE = new Region({ name: "nowhere", kind: "ram", size: 0, priority: 0, offset: 0 });
+
+/** A range that holds no address: where a lookup has none it saves the test for undefined. */
+export const NO_RANGE: FlatRange = new FlatRange(0 as GuestAddress, 0, {
+  memory: undefined,
+  offset: 0,
+  writable: false,
+  region: NOWHERE,
+  source: NOWHERE,
+});
 
 /** Typed arrays over the naturally aligned part of some bytes; `shift` turns an offset in the bytes into one in the arrays. */
 export class AtomicViews {

@@ -5,10 +5,11 @@
  * @module
  */
 import { requireAddress } from "../address/addresses.ts";
-import type { FlatRange } from "./flat-range.ts";
+import { type FlatRange, NO_RANGE } from "./flat-range.ts";
 
 const LEAST_BUCKETS = 16;
 const MOST_BUCKETS = 1 << 16;
+const powerOf2From = (least: number): number => 2 ** Math.ceil(Math.log2(least));
 
 /** An immutable map of a space at one generation. */
 export class FlatView {
@@ -16,28 +17,30 @@ export class FlatView {
   readonly generation: number;
   /** In address order, without overlap. */
   readonly ranges: readonly FlatRange[];
-  // Cuts the addresses from the first range to the last into equal buckets; each names the first range that ends in or
-  // behind it. A lookup is then one multiplication and, for maps that are not absurdly uneven, one or two comparisons.
+  // Cuts the addresses from the first range to the last into equal buckets, a power of two of them. Each names the first
+  // range that ends behind its start: for maps that are not absurdly uneven that is the answer, or the one before it.
   readonly #base: number;
   readonly #scale: number;
-  readonly #buckets: Int32Array;
+  readonly #mask: number;
+  readonly #buckets: readonly FlatRange[];
 
   constructor(generation: number, ranges: readonly FlatRange[]) {
     this.generation = generation;
     this.ranges = ranges;
     const base = ranges[0]?.start ?? 0;
     const span = (ranges.at(-1)?.end ?? 0) - base;
-    const wanted = Math.min(Math.max(2 ** Math.ceil(Math.log2(ranges.length * 4 + 1)), LEAST_BUCKETS), MOST_BUCKETS);
-    const width = 2 ** Math.ceil(Math.log2(Math.max(span / wanted, 1)));
-    const count = Math.ceil(span / width);
+    const count = Math.min(Math.max(powerOf2From(ranges.length * 4 + 1), LEAST_BUCKETS), MOST_BUCKETS);
+    const width = powerOf2From(Math.max(span / count, 1));
     this.#base = base;
     this.#scale = 1 / width;
-    this.#buckets = new Int32Array(count + 1);
+    this.#mask = count - 1;
+    const buckets: FlatRange[] = [];
     let range = 0;
-    for (let bucket = 0; bucket <= count; bucket++) {
-      while (range < ranges.length && (ranges[range] as FlatRange).end <= base + bucket * width) range++;
-      this.#buckets[bucket] = range;
+    for (let bucket = 0; bucket < count; bucket++) {
+      while (range < ranges.length - 1 && (ranges[range] as FlatRange).end <= base + bucket * width) range++;
+      buckets.push(ranges[range] ?? NO_RANGE);
     }
+    this.#buckets = buckets;
   }
 
   /**
@@ -52,27 +55,26 @@ export class FlatView {
 
   /** As {@link lookup}, for callers that know the number to be an address; others get undefined or a neighbour. */
   find(address: number): FlatRange | undefined {
+    const guess = this.guess(address);
+    if (address >= guess.start && address < guess.end) return guess;
     const range = this.ranges[this.indexFrom(address)];
     return range !== undefined && address >= range.start ? range : undefined;
   }
 
+  /** The range that most probably holds an address, without a search; what it says must be checked. */
+  guess(address: number): FlatRange {
+    return this.#buckets[((address - this.#base) * this.#scale) & this.#mask] as FlatRange;
+  }
+
   /** The index of the first range that ends behind an address. */
   indexFrom(address: number): number {
-    const relative = address - this.#base;
-    if (!(relative > 0)) return 0;
-    const bucket = relative * this.#scale;
-    const buckets = this.#buckets;
-    if (bucket >= buckets.length - 1) return this.ranges.length;
-    const at = bucket | 0;
-    let low = buckets[at] as number;
-    let high = buckets[at + 1] as number;
-    // The answer lies in low..high; nearly always there is one candidate or two.
-    while (high - low > 2) {
+    let low = 0;
+    let high = this.ranges.length;
+    while (low < high) {
       const middle = (low + high) >>> 1;
       if ((this.ranges[middle] as FlatRange).end <= address) low = middle + 1;
       else high = middle;
     }
-    while (low < high && (this.ranges[low] as FlatRange).end <= address) low++;
     return low;
   }
 }

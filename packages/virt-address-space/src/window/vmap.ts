@@ -59,13 +59,11 @@ export class Vmap implements Disposable {
   readonly #owner: WindowOwner;
   readonly #listeners = new Set<(change: VmapChange) => void>();
   #open = true;
-  // The arrays of memory that is stable, once they were asked for; asking an array for its length costs more than reading it.
-  #u8: Uint8Array | undefined;
-  #u16: Uint16Array | undefined;
-  #u32: Uint32Array | undefined;
-  #u64: BigUint64Array | undefined;
-  // Those of memory that may be detached at any time are checked at each use.
-  #loose: LooseArrays | undefined;
+  // Bound when the window opens and never undefined: a test at each use would cost more than the use.
+  #u8: Uint8Array = NO_BYTES;
+  #u16: Uint16Array = NO_U16;
+  #u32: Uint32Array = NO_U32;
+  #u64: BigUint64Array = NO_U64;
 
   /** For the space's own use. */
   constructor(place: WindowPlace, options: VmapOptions, owner: WindowOwner) {
@@ -76,6 +74,7 @@ export class Vmap implements Disposable {
     this.#place = place;
     this.#owner = owner;
     if (options.onChange !== undefined) this.#listeners.add(options.onChange);
+    this.bind();
   }
 
   /** Whether the window shows memory: neither revoked nor closed. */
@@ -90,22 +89,22 @@ export class Vmap implements Disposable {
 
   /** The bytes. */
   get u8(): Uint8Array {
-    return this.#u8 ?? this.#bind();
+    return this.#u8;
   }
 
   /** The bytes as little-endian 16-bit numbers; empty where the address is not aligned to 2. */
   get u16(): Uint16Array {
-    return this.#u16 ?? this.#bind16();
+    return this.#u16;
   }
 
   /** The bytes as little-endian 32-bit numbers; empty where the address is not aligned to 4. */
   get u32(): Uint32Array {
-    return this.#u32 ?? this.#bind32();
+    return this.#u32;
   }
 
   /** The bytes as little-endian 64-bit numbers; empty where the address is not aligned to 8. */
   get u64(): BigUint64Array {
-    return this.#u64 ?? this.#bind64();
+    return this.#u64;
   }
 
   /** A new DataView of the bytes, for what is not aligned; to be kept no longer than a synchronous piece of work. */
@@ -145,69 +144,56 @@ export class Vmap implements Disposable {
     return [...this.#listeners];
   }
 
-  /** Forgets the arrays of a buffer that was replaced; for the space's own use. @returns the holders to tell */
+  /** Takes the arrays of the buffer that replaced another; for the space's own use. @returns the holders to tell */
   rebind(): Iterable<(change: VmapChange) => void> {
     if (!this.#open) return [];
-    this.#forget();
+    this.bind();
     return [...this.#listeners];
+  }
+
+  /** Takes the arrays from the memory as it is now. */
+  protected bind(): void {
+    const { memory, offset, length } = this.#place;
+    const whole = this.#open ? memory.provider.bytes() : NO_BYTES;
+    const bytes = offset + length <= whole.length ? whole.subarray(offset, offset + length) : NO_BYTES;
+    this.#u8 = bytes;
+    this.#u16 = wordsOf(bytes, Uint16Array, NO_U16);
+    this.#u32 = wordsOf(bytes, Uint32Array, NO_U32);
+    this.#u64 = wordsOf(bytes, BigUint64Array, NO_U64);
   }
 
   #close(): void {
     this.#open = false;
-    this.#forget();
+    this.bind();
     this.#owner.closed(this);
-  }
-
-  #forget(): void {
-    this.#u8 = this.#open ? undefined : NO_BYTES;
-    this.#u16 = this.#open ? undefined : NO_U16;
-    this.#u32 = this.#open ? undefined : NO_U32;
-    this.#u64 = this.#open ? undefined : NO_U64;
-    this.#loose = undefined;
-  }
-
-  #bind(): Uint8Array {
-    const { memory, offset, length } = this.#place;
-    if (this.#loose !== undefined && this.#loose.u8.length !== 0) return this.#loose.u8;
-    const whole = memory.provider.bytes();
-    if (offset + length > whole.length) return NO_BYTES;
-    const bytes = whole.subarray(offset, offset + length);
-    if (memory.provider.stable) this.#u8 = bytes;
-    else this.#loose = { u8: bytes };
-    return bytes;
-  }
-
-  #bind16(): Uint16Array {
-    const bytes = this.u8;
-    const words = this.#loose?.u16 ?? wordsOf(bytes, Uint16Array, NO_U16);
-    if (this.#loose !== undefined) this.#loose.u16 = words;
-    else if (bytes.length !== 0) this.#u16 = words;
-    return words;
-  }
-
-  #bind32(): Uint32Array {
-    const bytes = this.u8;
-    const words = this.#loose?.u32 ?? wordsOf(bytes, Uint32Array, NO_U32);
-    if (this.#loose !== undefined) this.#loose.u32 = words;
-    else if (bytes.length !== 0) this.#u32 = words;
-    return words;
-  }
-
-  #bind64(): BigUint64Array {
-    const bytes = this.u8;
-    const words = this.#loose?.u64 ?? wordsOf(bytes, BigUint64Array, NO_U64);
-    if (this.#loose !== undefined) this.#loose.u64 = words;
-    else if (bytes.length !== 0) this.#u64 = words;
-    return words;
   }
 }
 
-/** Arrays over a buffer that may have been detached since; all go with the bytes. */
-interface LooseArrays {
-  readonly u8: Uint8Array;
-  u16?: Uint16Array;
-  u32?: Uint32Array;
-  u64?: BigUint64Array;
+/** A window on memory whose buffer may be detached with no word said: it looks at each use. */
+export class LooseVmap extends Vmap {
+  override get u8(): Uint8Array {
+    this.#look();
+    return super.u8;
+  }
+
+  override get u16(): Uint16Array {
+    this.#look();
+    return super.u16;
+  }
+
+  override get u32(): Uint32Array {
+    this.#look();
+    return super.u32;
+  }
+
+  override get u64(): BigUint64Array {
+    this.#look();
+    return super.u64;
+  }
+
+  #look(): void {
+    if (super.u8.length === 0 && this.valid) this.bind();
+  }
 }
 
 interface Words<T> {

@@ -11,7 +11,7 @@ import type { FlatView } from "../view/flat-view.ts";
 import type { SpaceMemory } from "../view/space-memory.ts";
 import type { WindowLedger } from "./window-ledger.ts";
 import { Sgmap } from "./sgmap.ts";
-import { Vmap, type VmapChange, type VmapOptions } from "./vmap.ts";
+import { LooseVmap, Vmap, type VmapChange, type VmapOptions } from "./vmap.ts";
 
 /** Someone to tell of a change of a window. */
 export type Notice = () => void;
@@ -67,7 +67,8 @@ export class WindowSet {
   }
 
   #register(place: { address: GuestAddress; length: number; memory: SpaceMemory; offset: number }, options: VmapOptions): Vmap {
-    const window = new Vmap(place, options, { closed: (each) => this.#closed(each) });
+    const Window = place.memory.provider.stable ? Vmap : LooseVmap;
+    const window = new Window(place, options, { closed: (each) => this.#closed(each) });
     let release = (): void => {};
     if (window.writable && !window.marks) {
       const { memory, offset, length } = place;
