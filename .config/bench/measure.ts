@@ -2,6 +2,7 @@
  * Measures things against each other. Samples of all candidates are taken in turn, so that whatever else the machine does
  * hits each of them; what is reported are medians, and ratios of medians of one run.
  */
+import { markdownTable } from "markdown-table";
 
 /** A loop of a number of operations; what it returns is only there so that the work can't be optimised away. */
 export type Loop = (operations: number) => unknown;
@@ -69,8 +70,9 @@ export function limitRow(what: string, value: number, most: number, format: (val
   return { what, median: format(value), target: `under ${format(most)}`, met: value < most ? "yes" : "NO" };
 }
 
-/** Prints a report. Noise can miss a target; that is printed and not a failure: bench is no timed test. */
+/** Prints a report, as a table that documents take as it is. Noise can miss a target; that is said and is no failure: bench is no timed test. */
 export function report(title: string, rows: readonly Row[]): void {
-  console.log(`\n${title}`);
-  console.table(Object.fromEntries(rows.map(({ what, ...rest }) => [what, rest])));
+  const head = ["what", "median", "ratio", "target", "met"] as const;
+  const body = rows.map((row) => head.map((name) => row[name] ?? ""));
+  console.log(`\n### ${title}\n\n${markdownTable([[...head], ...body], { align: ["l", "r", "r", "l", "l"] })}`);
 }

@@ -7,11 +7,7 @@ test("two modules that know nothing of each other talk through guest memory", as
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [main], { timeout: 20_000 });
   expect(stderr).toBe("");
   const lines = stdout.trimEnd().split("\n");
-  expect(lines.slice(0, 3)).toEqual([
-    "memory map",
-    "  0x00000000 - 0x00ffffff  ram  ram",
-    "  0x80000000 - 0x8003ffff  ram  video",
-  ]);
+  expect(lines.slice(0, 3)).toEqual(["memory map", "  0x00000000 - 0x00ffffff  ram  ram", "  0x80000000 - 0x8003ffff  ram  video"]);
   expect(lines.filter((line) => line.startsWith("  display: reading"))).toEqual(
     Array.from({ length: 12 }, (_, i) => `  display: reading ${i + 1} of 12`),
   );

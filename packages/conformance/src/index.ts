@@ -3,4 +3,4 @@
  *
  * @packageDocumentation
  */
-export { type MemoryProviderFixture, memoryProviderSuite, type MemoryProviderSuiteOptions } from "./memory-provider-suite.ts";
+export { type MemoryProviderFixture, type MemoryProviderSuiteOptions, memoryProviderSuite } from "./memory-provider-suite.ts";

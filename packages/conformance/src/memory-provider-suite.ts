@@ -6,6 +6,9 @@
 import { gpa, type MemoryProvider, PAGE_SIZE, VirtAddressSpace, type VmapChange } from "@virtspace/virt-address-space";
 import { describe, expect, test } from "vitest";
 
+// Every host of ours has it; the language's own library does not name it.
+declare function structuredClone<T>(value: T): T;
+
 /** A provider made for one test, and the ways to shake it. */
 export interface MemoryProviderFixture {
   /** The provider; zeroed, and retained by nobody. */
@@ -237,7 +240,10 @@ export function memoryProviderSuite({ name, create }: MemoryProviderSuiteOptions
         memory.bytes()[5] = 1;
         there.bytes()[6] = 2;
         expect([there.bytes()[5], memory.bytes()[6]]).toEqual([1, 2]);
-        for (const forged of [{ ...descriptor, size: SIZE * 2 }, { ...descriptor, payload: undefined, fds: [] }]) {
+        for (const forged of [
+          { ...descriptor, size: SIZE * 2 },
+          { ...descriptor, payload: undefined, fds: [] },
+        ]) {
           expect(() => open(forged)).toThrow();
         }
       });

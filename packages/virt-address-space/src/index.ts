@@ -28,7 +28,8 @@ export {
   type VirtAddressSpaceErrorDetails,
 } from "./error/virt-address-space-error.ts";
 export * from "./holder/index.ts";
-export type { PortLike, SpaceHost } from "./host/host.ts";
+export type { ChannelLike, PortLike, SpaceHost } from "./host/host.ts";
+export type { Lifeline, Lifelines } from "./host/lifeline.ts";
 export * from "./listener/index.ts";
 export * from "./map/index.ts";
 export * from "./memory/index.ts";

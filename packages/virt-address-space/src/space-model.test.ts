@@ -5,7 +5,16 @@
 import { fc, test } from "@fast-check/vitest";
 import { expect } from "vitest";
 import { AccessFault } from "./access/access-fault.ts";
-import { arrayBufferMemory, type DirtyLog, gpa, type MemoryProvider, type Region, sharedMemory, VirtAddressSpace, type Vmap } from "./index.ts";
+import {
+  arrayBufferMemory,
+  type DirtyLog,
+  gpa,
+  type MemoryProvider,
+  type Region,
+  sharedMemory,
+  VirtAddressSpace,
+  type Vmap,
+} from "./index.ts";
 
 const SPAN = 0x6000;
 const PAGE = 4096;
@@ -71,7 +80,21 @@ class Model {
 type Step = readonly [kind: string, a: number, b: number, c: number];
 
 const step: fc.Arbitrary<Step> = fc.tuple(
-  fc.constantFrom("map", "rom", "alias", "unmap", "move", "copyTo", "copyFrom", "fill", "scalar", "vmap", "vmap write", "vmap close", "harvest"),
+  fc.constantFrom(
+    "map",
+    "rom",
+    "alias",
+    "unmap",
+    "move",
+    "copyTo",
+    "copyFrom",
+    "fill",
+    "scalar",
+    "vmap",
+    "vmap write",
+    "vmap close",
+    "harvest",
+  ),
   fc.nat(SPAN + 64),
   fc.nat(0x2200),
   fc.nat(255),
@@ -128,7 +151,16 @@ class Trial implements Disposable {
       const length = Math.min(size, target.size - offset);
       const region = tried(
         () =>
-          this.space.map({ kind, name: `alias ${c}`, base: gpa(base), target: target.region, offset, size: length, priority, readOnly: c % 5 === 0 }),
+          this.space.map({
+            kind,
+            name: `alias ${c}`,
+            base: gpa(base),
+            target: target.region,
+            offset,
+            size: length,
+            priority,
+            readOnly: c % 5 === 0,
+          }),
         length,
       );
       if (region === undefined) return;
@@ -168,7 +200,10 @@ class Trial implements Disposable {
       expect(() => this.space.unmap(chosen.region)).toThrow(expect.objectContaining({ code: "in-use" }));
       return;
     }
-    this.closeWindowsThatGo(() => void this.space.unmap(chosen.region), () => void regions.splice(regions.indexOf(chosen), 1));
+    this.closeWindowsThatGo(
+      () => void this.space.unmap(chosen.region),
+      () => void regions.splice(regions.indexOf(chosen), 1),
+    );
   }
 
   move(c: number, base: number): void {
@@ -227,13 +262,18 @@ class Trial implements Disposable {
       : bytes.reduceRight<bigint>((sum, byte) => (sum << 8n) | BigInt(byte as number), 0n);
     const at = gpa(address);
     if (size === 8) expect(this.space.readBigU64(at)).toBe(value);
-    else expect({ 1: this.space.readU8(at), 2: this.space.readU16(at), 4: this.space.readU32(at) }[size]).toBe(value === undefined ? undefined : Number(value));
+    else
+      expect({ 1: this.space.readU8(at), 2: this.space.readU16(at), 4: this.space.readU32(at) }[size]).toBe(
+        value === undefined ? undefined : Number(value),
+      );
     const writable = bytes.every((_, i) => this.model.at(address + i)?.writable === true);
     const written = BigInt(b) * 0x0123_4567_89abn;
     if (size === 8) expect(this.space.writeBigU64(at, written)).toBe(writable);
     else {
       const low = Number(written & 0xffff_ffffn);
-      expect({ 1: () => this.space.writeU8(at, low), 2: () => this.space.writeU16(at, low), 4: () => this.space.writeU32(at, low) }[size]()).toBe(writable);
+      expect(
+        { 1: () => this.space.writeU8(at, low), 2: () => this.space.writeU16(at, low), 4: () => this.space.writeU32(at, low) }[size](),
+      ).toBe(writable);
     }
     if (writable) for (let i = 0; i < size; i++) this.model.write(address + i, Number((written >> BigInt(8 * i)) & 0xffn));
   }

@@ -116,7 +116,8 @@ export class VirtAddressSpace extends MemoryAccess implements Disposable {
    */
   static async attach(descriptor: SpaceDescriptor, options: AttachDescriptorOptions = {}): Promise<VirtAddressSpace> {
     const { control, slot } = takeDescriptor(descriptor);
-    const link = new PortLink(descriptor.port, options.receive);
+    const { receive, host = defaultHost } = options;
+    const link = new PortLink(descriptor.port, { receive, lifelines: host.lifelines });
     return VirtAddressSpace.#join(descriptor.name, { link, control, slot }, options);
   }
 

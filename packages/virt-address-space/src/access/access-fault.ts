@@ -10,17 +10,11 @@ import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
  * - `gone`: the provider has no bytes at this moment
  * - `empty`: a window of no bytes
  */
-export type AccessFaultCode =
-  | "unmapped"
-  | "crosses-region"
-  | "read-only"
-  | "not-memory"
-  | "elsewhere"
-  | "gone"
-  | "empty";
+export type AccessFaultCode = "unmapped" | "crosses-region" | "read-only" | "not-memory" | "elsewhere" | "gone" | "empty";
 
 /** A refused access. */
 export class AccessFault {
+  /** Why there was no access. */
   readonly code: AccessFaultCode;
   /** Where it was refused. */
   readonly address: number;

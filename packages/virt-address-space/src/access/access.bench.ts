@@ -65,7 +65,11 @@ function randomReads(): Row[] {
 
 function copies(kind: string, memory: typeof arrayBufferMemory | typeof sharedMemory): Row[] {
   const rows: Row[] = [];
-  for (const [size, most] of [[16, undefined], [1500, 1.3], [64 * KiB, 1.05]] as const) {
+  for (const [size, most] of [
+    [16, undefined],
+    [1500, 1.3],
+    [64 * KiB, 1.05],
+  ] as const) {
     const space = VirtAddressSpace.create({ name: "bench" });
     space.map({ name: "ram", base: gpa(0), memory: memory(4 * MiB) });
     const target = memory(4 * MiB).bytes();

@@ -14,7 +14,9 @@ import type { ViewCell } from "./view-cell.ts";
 
 /** A guest address and a length, bytes. */
 export interface GuestRange {
+  /** The first address. */
   readonly address: GuestAddress;
+  /** Bytes. */
   readonly length: number;
 }
 
@@ -26,6 +28,7 @@ const PATIENCE = 8;
 
 /** The copying half of {@link MemoryAccess}. */
 export abstract class CopyAccess {
+  /** @internal */
   protected readonly cell: ViewCell;
   #view: FlatView;
   #range: FlatRange = NO_RANGE;
@@ -33,6 +36,7 @@ export abstract class CopyAccess {
   readonly #io: IoValue = { low: 0, high: 0 };
   readonly #filler = new Uint8Array(8);
 
+  /** `space.access()` makes one. @internal */
   constructor(cell: ViewCell) {
     this.cell = cell;
     this.#view = cell.view;
@@ -82,6 +86,7 @@ export abstract class CopyAccess {
     return this.copyToSlowly(address, source);
   }
 
+  /** @internal */
   protected copyToSlowly(address: number, source: Uint8Array): number {
     requireAddress(address);
     const { length } = source;
@@ -90,9 +95,10 @@ export abstract class CopyAccess {
     while (done < length && source.length === length) {
       const at = address + done;
       const range = this.find(at);
-      const n = range?.writable === true
-        ? writeMemory(range, at, source, done, length - done)
-        : this.#writeIo(range, at, source, done, length - done);
+      const n =
+        range?.writable === true
+          ? writeMemory(range, at, source, done, length - done)
+          : this.#writeIo(range, at, source, done, length - done);
       if (n === 0) break;
       done += n;
     }
@@ -115,6 +121,7 @@ export abstract class CopyAccess {
     return view.ranges[view.indexFrom(at)]?.start ?? Number.POSITIVE_INFINITY;
   }
 
+  /** @internal */
   protected writeIoValue(range: FlatRange | undefined, at: number, size: number, low: number, high: number): boolean {
     const { io } = this.cell;
     return range?.io === true ? io.write(range, at, size, low, high) : io.ring(at, size, low, high);
@@ -142,6 +149,7 @@ export abstract class CopyAccess {
     return this.copyFromSlowly(address, target);
   }
 
+  /** @internal */
   protected copyFromSlowly(address: number, target: Uint8Array): number {
     requireAddress(address);
     const { length } = target;
@@ -150,9 +158,7 @@ export abstract class CopyAccess {
       const at = address + done;
       const range = this.find(at);
       if (range === undefined) break;
-      const n = range.io
-        ? this.#readIo(range, at, target, done, length - done)
-        : readMemory(range, at, target, done, length - done);
+      const n = range.io ? this.#readIo(range, at, target, done, length - done) : readMemory(range, at, target, done, length - done);
       if (n === 0) break;
       done += n;
     }

@@ -1,13 +1,5 @@
 import { describe, expect, test } from "vitest";
-import {
-  arrayBufferMemory,
-  type DoorbellSpec,
-  gpa,
-  type IoHandler,
-  LocalNotifier,
-  type SpaceFault,
-  VirtAddressSpace,
-} from "../index.ts";
+import { arrayBufferMemory, type DoorbellSpec, gpa, type IoHandler, LocalNotifier, type SpaceFault, VirtAddressSpace } from "../index.ts";
 
 const PAGE = 4096;
 

@@ -15,6 +15,7 @@ export interface SpaceFault {
   readonly code: "handler-failed" | "reentered" | "listener-failed" | "protocol";
   /** The region, listener or holder at fault. */
   readonly name: string;
+  /** What was thrown. */
   readonly cause?: unknown;
 }
 

@@ -1,13 +1,5 @@
 import { describe, expect, test } from "vitest";
-import {
-  arrayBufferMemory,
-  EngineMemory,
-  type GuestAddress,
-  gpa,
-  type MemoryProvider,
-  sharedMemory,
-  VirtAddressSpace,
-} from "../index.ts";
+import { arrayBufferMemory, EngineMemory, type GuestAddress, gpa, type MemoryProvider, sharedMemory, VirtAddressSpace } from "../index.ts";
 
 const PAGE = 4096;
 
@@ -89,7 +81,10 @@ describe("copies return the bytes not copied", () => {
     expect(target).toEqual(counting(7));
     expect(space.scatter(ranges, counting(9))).toBe(2);
     expect(space.gather(ranges, new Uint8Array(2))).toBe(0);
-    const broken = [{ address: gpa(0x1ffe), length: 4 }, { address: gpa(0x10), length: 4 }];
+    const broken = [
+      { address: gpa(0x1ffe), length: 4 },
+      { address: gpa(0x10), length: 4 },
+    ];
     expect(space.scatter(broken, counting(8))).toBe(6);
     expect(space.readU32(gpa(0x10))).toBe(0);
     expect(() => space.gather([{ address: gpa(0), length: -1 }], target)).toThrow(invalid("invalid-length"));

@@ -67,12 +67,7 @@ export class MemoryAccess extends ScalarAccess {
    * @returns the value found: equal to `expected` where it was replaced; undefined where there is no writable memory, or
    *   it is not aligned
    */
-  atomicCompareExchange(
-    address: GuestAddress,
-    width: 8 | 16 | 32,
-    expected: number,
-    replacement: number,
-  ): number | undefined {
+  atomicCompareExchange(address: GuestAddress, width: 8 | 16 | 32, expected: number, replacement: number): number | undefined {
     const range = this.#atomicRange(address, width, true);
     if (range === undefined) return undefined;
     const words = range.words();

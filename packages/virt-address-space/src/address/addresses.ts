@@ -12,13 +12,22 @@ import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
 declare const kind: unique symbol;
 
 /** A guest physical address: an integer from 0 to {@link MAX_ADDRESS}. Made by {@link gpa} or {@link tryGpa}. */
-export type GuestAddress = number & { readonly [kind]: "guest-physical" };
+export type GuestAddress = number & {
+  /** Tells it from other numbers; there is no such property at run time. */
+  readonly [kind]: "guest-physical";
+};
 
 /** An address that a device uses behind an IOMMU; it means nothing until an IOMMU translates it. Made by {@link iova}. */
-export type IoVirtualAddress = number & { readonly [kind]: "io-virtual" };
+export type IoVirtualAddress = number & {
+  /** Tells it from other numbers; there is no such property at run time. */
+  readonly [kind]: "io-virtual";
+};
 
 /** An address in another process, as vhost-user messages carry them. Never to be dereferenced. Made by {@link peerAddress}. */
-export type PeerVirtualAddress = number & { readonly [kind]: "peer-virtual" };
+export type PeerVirtualAddress = number & {
+  /** Tells it from other numbers; there is no such property at run time. */
+  readonly [kind]: "peer-virtual";
+};
 
 /** The greatest address of any kind: 2^52 - 1. */
 export const MAX_ADDRESS: number = 2 ** 52 - 1;
@@ -41,11 +50,7 @@ export function isAddress(value: unknown): value is number {
 function checked(value: number | bigint, what: string): number {
   const number = typeof value === "bigint" && value >= 0n && value <= BigInt(MAX_ADDRESS) ? Number(value) : value;
   if (isAddress(number)) return number;
-  throw new VirtAddressSpaceError(
-    "invalid-address",
-    `${String(value)} is not a ${what}: give an integer from 0 to 2^52 - 1`,
-    { value },
-  );
+  throw new VirtAddressSpaceError("invalid-address", `${String(value)} is not a ${what}: give an integer from 0 to 2^52 - 1`, { value });
 }
 
 /**
@@ -110,9 +115,7 @@ export function requireAddress(value: number): void {
 /** Throws `invalid-length` unless the value is an integer from `least` to 2^52. */
 export function requireLength(value: number, least: number, what: string): void {
   if (Number.isSafeInteger(value) && value >= least && value <= MAX_ADDRESS + 1) return;
-  throw new VirtAddressSpaceError(
-    "invalid-length",
-    `${what} is ${String(value)}: give a whole number of bytes from ${least} to 2^52`,
-    { value },
-  );
+  throw new VirtAddressSpaceError("invalid-length", `${what} is ${String(value)}: give a whole number of bytes from ${least} to 2^52`, {
+    value,
+  });
 }

@@ -1,6 +1,6 @@
 import { fc, test as prop } from "@fast-check/vitest";
 import { describe, expect, test } from "vitest";
-import { arrayBufferMemory, EngineMemory, gpa, MiB, PAGE_SIZE, sharedMemory, type SpaceFault, VirtAddressSpace } from "../index.ts";
+import { arrayBufferMemory, EngineMemory, gpa, MiB, PAGE_SIZE, type SpaceFault, sharedMemory, VirtAddressSpace } from "../index.ts";
 import { DirtyBitmap } from "./dirty-bitmap.ts";
 
 const KiB4 = PAGE_SIZE;

@@ -1,6 +1,7 @@
 /** A client's record of which pages were written. @module */
-import { type GuestAddress, PAGE_SIZE } from "../address/addresses.ts";
+
 import type { GuestRange } from "../access/copy-access.ts";
+import { type GuestAddress, PAGE_SIZE } from "../address/addresses.ts";
 import type { MemoryExtent, MemoryProvider } from "../memory/memory-provider.ts";
 import type { FlatRange } from "../view/flat-range.ts";
 import type { FlatView } from "../view/flat-view.ts";
@@ -20,6 +21,7 @@ export interface DirtySource {
 
 /** A run of written pages of one memory. */
 export interface DirtyExtent extends MemoryExtent {
+  /** The memory that was written. */
   readonly memory: MemoryProvider;
 }
 
@@ -40,6 +42,7 @@ export interface DirtyLogHost {
  * wholly dirty. Nothing that happened before the harvest is missing, and a page may be told twice.
  */
 export class DirtyLog implements Disposable {
+  /** The client, for people. */
   readonly name: string;
   /** A number that every holder of the space knows this log by. */
   readonly id: number;
@@ -47,7 +50,7 @@ export class DirtyLog implements Disposable {
   readonly #bitmaps = new Map<SpaceMemory, DirtyBitmap>();
   readonly #ready: () => Promise<void>;
 
-  /** For the space's own use. */
+  /** @internal */
   constructor(id: number, name: string, host: DirtyLogHost, ready: () => Promise<void>) {
     this.id = id;
     this.name = name;
@@ -100,7 +103,7 @@ export class DirtyLog implements Disposable {
     this.#host.stop(this);
   }
 
-  /** The bitmap of a memory, made where there is none; for the space's own use. */
+  /** The bitmap of a memory, made where there is none. @internal */
   bitmapOf(memory: SpaceMemory): DirtyBitmap {
     let bitmap = this.#bitmaps.get(memory);
     if (bitmap === undefined) {
@@ -110,7 +113,7 @@ export class DirtyLog implements Disposable {
     return bitmap;
   }
 
-  /** Forgets a memory that was unmapped; for the space's own use. */
+  /** Forgets a memory that was unmapped. @internal */
   forget(memory: SpaceMemory): void {
     this.#bitmaps.delete(memory);
   }

@@ -4,11 +4,13 @@ import type { Notifier } from "../notifier/notifier.ts";
 
 /** Asks for a doorbell. */
 export interface DoorbellSpec {
+  /** The first address of the write that rings. */
   readonly address: GuestAddress;
   /** Bytes of the write that rings: 1, 2, 4 or 8; 0 is any length. */
   readonly length: 0 | 1 | 2 | 4 | 8;
   /** Rings only when this value is written; not with length 0. */
   readonly datamatch?: number | bigint;
+  /** What is signalled. */
   readonly notifier: Notifier;
 }
 
@@ -19,9 +21,14 @@ export interface DoorbellSpec {
  * @see KVM_IOEVENTFD, Documentation/virt/kvm/api.rst
  */
 export interface Doorbell extends Disposable {
+  /** A number that every holder of the space knows it by. */
   readonly id: number;
+  /** The first address of the write that rings. */
   readonly address: GuestAddress;
+  /** Bytes of the write that rings; 0 is any length. */
   readonly length: 0 | 1 | 2 | 4 | 8;
+  /** The only value that rings; undefined where all do. */
   readonly datamatch: bigint | undefined;
+  /** What is signalled. */
   readonly notifier: Notifier;
 }

@@ -66,16 +66,15 @@ export type VirtAddressSpaceErrorDetails = Readonly<Record<string, unknown>>;
  * ```
  */
 export class VirtAddressSpaceError extends Error {
+  /** Always this class's name, in every copy of the package. */
   override readonly name = "VirtAddressSpaceError";
+  /** What went wrong, for programs. */
   readonly code: VirtAddressSpaceErrorCode;
+  /** Names, addresses and lengths that belong to the code. */
   readonly details: VirtAddressSpaceErrorDetails;
 
-  constructor(
-    code: VirtAddressSpaceErrorCode,
-    message: string,
-    details: VirtAddressSpaceErrorDetails = {},
-    options?: ErrorOptions,
-  ) {
+  /** @param message - names the remedy */
+  constructor(code: VirtAddressSpaceErrorCode, message: string, details: VirtAddressSpaceErrorDetails = {}, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
     this.details = details;

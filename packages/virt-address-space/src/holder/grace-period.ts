@@ -27,7 +27,14 @@ export class GracePeriod {
   #over = false;
   #promise: PromiseWithResolvers<void> | undefined;
 
-  constructor(generation: number, waiting: Set<Participant>, timeout: number, host: SpaceHost, free: () => void, ended: (period: GracePeriod) => void) {
+  constructor(
+    generation: number,
+    waiting: Set<Participant>,
+    timeout: number,
+    host: SpaceHost,
+    free: () => void,
+    ended: (period: GracePeriod) => void,
+  ) {
     this.generation = generation;
     this.#waiting = waiting;
     this.#free = free;

@@ -19,11 +19,13 @@ export interface Holder {
  * Work that does not await needs none: nothing can change in between.
  */
 export interface Batch extends Disposable {
+  /** The map that the work uses. */
   readonly view: FlatView;
 }
 
 /** What a change of the map has come to. */
 export interface Commit {
+  /** The generation of the map from this change on. */
   readonly generation: number;
   /**
    * Resolves when every holder has let go of the views before this one, so that what was removed has been released.

@@ -43,7 +43,7 @@ describe("a space lives until its last holder lets go", () => {
       expect(space.holders).toHaveLength(held.length);
       let left = held.length;
       for (const [i, n] of [...order, 0].entries()) {
-        const [reference] = held.splice(n % held.length, 1) as [Disposable];
+        const [reference] = held.splice(n % held.length, 1) as unknown as [Disposable];
         reference[Symbol.dispose]();
         if (twice[i % twice.length] === true) reference[Symbol.dispose]();
         left--;

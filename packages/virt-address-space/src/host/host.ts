@@ -7,14 +7,28 @@
  * @module
  */
 
+import { type Lifelines, lifelinesOf } from "./lifeline.ts";
+
 /** One end of a message channel: what a space needs of the web's `MessagePort`, which Node's is too. */
 export interface PortLike {
+  /** Sends a value to the other end, in order. */
   postMessage(message: unknown, transfer?: unknown[]): void;
+  /** Calls back for what arrives, and when the other end is closed. */
   addEventListener(type: "message" | "close" | "messageerror", listener: (event: { data?: unknown }) => void): void;
+  /** Begins to deliver. */
   start(): void;
+  /** Closes both ends. */
   close(): void;
   /** Node only: whether the open port keeps the process alive. */
   unref?(): void;
+}
+
+/** A message channel. */
+export interface ChannelLike {
+  /** One end. */
+  readonly port1: PortLike;
+  /** The other end. */
+  readonly port2: PortLike;
 }
 
 /** What a space asks of its host. */
@@ -22,13 +36,15 @@ export interface SpaceHost {
   /** Calls back once after a number of milliseconds; returns what cancels it. */
   setTimer(milliseconds: number, callback: () => void): () => void;
   /** Makes the two ends of a message channel. */
-  createChannel(): { readonly port1: PortLike; readonly port2: PortLike };
+  createChannel(): ChannelLike;
+  /** How the end of another thread is noticed, where ports don't tell. */
+  readonly lifelines?: Lifelines | undefined;
 }
 
 interface Globals {
   setTimeout(callback: () => void, milliseconds: number): unknown;
   clearTimeout(timer: unknown): void;
-  MessageChannel: new () => { readonly port1: PortLike; readonly port2: PortLike };
+  MessageChannel: new () => ChannelLike;
 }
 
 /** The host this code runs in. */
@@ -41,4 +57,5 @@ export const defaultHost: SpaceHost = {
   createChannel() {
     return new (globalThis as unknown as Globals).MessageChannel();
   },
+  lifelines: lifelinesOf(globalThis),
 };

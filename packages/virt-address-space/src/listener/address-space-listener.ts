@@ -19,15 +19,22 @@ export interface AddressSpaceListener {
   readonly name: string;
   /** Lower ones are told of additions first; 0 unless given. */
   readonly priority?: number;
+  /** A commit begins. */
   begin?(): void;
+  /** A range is gone, or gives way to another. */
   removed?(range: FlatRange): void;
+  /** A range is new. */
   added?(range: FlatRange): void;
+  /** A range stands as before. */
   unchanged?(range: FlatRange): void;
+  /** A doorbell is gone. */
   doorbellRemoved?(doorbell: Doorbell): void;
+  /** A doorbell is new. */
   doorbellAdded?(doorbell: Doorbell): void;
   /** The first dirty log was started: from now on writes must be recorded. */
   logStarted?(): void;
   /** The last dirty log was stopped. */
   logStopped?(): void;
+  /** All has been told; the view takes effect when every listener accepted it. */
   commit?(view: FlatView): void;
 }

@@ -107,27 +107,73 @@ function deliver(
   const reversed = listeners.toReversed();
   const { removed = [], added = [], unchanged = [], doorbellsRemoved = [], doorbellsAdded = [] } = change;
   try {
-    for (const each of listeners) tell(each, () => each.begin?.(), () => {});
+    for (const each of listeners)
+      tell(
+        each,
+        () => each.begin?.(),
+        () => {},
+      );
     for (const bell of doorbellsRemoved) {
-      for (const each of reversed) tell(each, () => each.doorbellRemoved?.(bell), () => each.doorbellAdded?.(bell));
+      for (const each of reversed)
+        tell(
+          each,
+          () => each.doorbellRemoved?.(bell),
+          () => each.doorbellAdded?.(bell),
+        );
     }
     if (change.log === "stopped") {
-      for (const each of reversed) tell(each, () => each.logStopped?.(), () => each.logStarted?.());
+      for (const each of reversed)
+        tell(
+          each,
+          () => each.logStopped?.(),
+          () => each.logStarted?.(),
+        );
     }
     for (const range of removed) {
-      for (const each of reversed) tell(each, () => each.removed?.(range), () => each.added?.(range));
+      for (const each of reversed)
+        tell(
+          each,
+          () => each.removed?.(range),
+          () => each.added?.(range),
+        );
     }
     for (const range of added) {
-      for (const each of listeners) tell(each, () => each.added?.(range), () => each.removed?.(range));
+      for (const each of listeners)
+        tell(
+          each,
+          () => each.added?.(range),
+          () => each.removed?.(range),
+        );
     }
-    for (const range of unchanged) for (const each of listeners) tell(each, () => each.unchanged?.(range), () => {});
+    for (const range of unchanged)
+      for (const each of listeners)
+        tell(
+          each,
+          () => each.unchanged?.(range),
+          () => {},
+        );
     if (change.log === "started") {
-      for (const each of listeners) tell(each, () => each.logStarted?.(), () => each.logStopped?.());
+      for (const each of listeners)
+        tell(
+          each,
+          () => each.logStarted?.(),
+          () => each.logStopped?.(),
+        );
     }
     for (const bell of doorbellsAdded) {
-      for (const each of listeners) tell(each, () => each.doorbellAdded?.(bell), () => each.doorbellRemoved?.(bell));
+      for (const each of listeners)
+        tell(
+          each,
+          () => each.doorbellAdded?.(bell),
+          () => each.doorbellRemoved?.(bell),
+        );
     }
-    for (const each of listeners) tell(each, () => each.commit?.(change.after), () => {});
+    for (const each of listeners)
+      tell(
+        each,
+        () => each.commit?.(change.after),
+        () => {},
+      );
   } catch (cause) {
     takeBack(done, change.before, undoFailed);
     const name = current?.name ?? "";
@@ -141,11 +187,7 @@ function deliver(
 }
 
 /** Tells each listener the inverse of what it accepted, last first, as a change of its own. */
-function takeBack(
-  done: readonly Step[],
-  before: FlatView,
-  undoFailed: (listener: AddressSpaceListener, error: unknown) => void,
-): void {
+function takeBack(done: readonly Step[], before: FlatView, undoFailed: (listener: AddressSpaceListener, error: unknown) => void): void {
   const involved = new Set(done.map((step) => step.listener));
   const guarded = (listener: AddressSpaceListener, call: () => void): void => {
     if (!involved.has(listener)) return;

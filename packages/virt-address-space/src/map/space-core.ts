@@ -7,8 +7,8 @@
 import { IoDispatch, type SpaceFault } from "../access/io-dispatch.ts";
 import type { ViewCell } from "../access/view-cell.ts";
 import type { GuestAddress } from "../address/addresses.ts";
-import { DoorbellTable } from "../doorbell/doorbell-table.ts";
 import type { Doorbell } from "../doorbell/doorbell.ts";
+import { DoorbellTable } from "../doorbell/doorbell-table.ts";
 import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
 import type { AddressSpaceListener } from "../listener/address-space-listener.ts";
 import { type Change, ListenerList } from "../listener/listener-list.ts";
@@ -105,7 +105,10 @@ export class SpaceCore implements ViewCell {
   /** Throws `busy` inside a commit: listeners can't change what they are being told of. */
   requireIdle(): void {
     if (!this.#busy) return;
-    throw new VirtAddressSpaceError("busy", `the space "${this.name}" is in the middle of a commit: change it after the listeners returned`);
+    throw new VirtAddressSpaceError(
+      "busy",
+      `the space "${this.name}" is in the middle of a commit: change it after the listeners returned`,
+    );
   }
 
   /**
@@ -124,8 +127,7 @@ export class SpaceCore implements ViewCell {
         if (memory === undefined || this.#memories.has(memory) || added.has(memory)) continue;
         added.set(memory, new SpaceMemory(this.#numberMemory(memory), memory, (each) => this.#memoryMoved(each)));
       }
-      const memoryOf = (provider: MemoryProvider): SpaceMemory =>
-        (this.#memories.get(provider) ?? added.get(provider)) as SpaceMemory;
+      const memoryOf = (provider: MemoryProvider): SpaceMemory => (this.#memories.get(provider) ?? added.get(provider)) as SpaceMemory;
       const placed = Array.from(next.regions, ([region, base]) => ({ region, base }));
       const view = flatten(placed, next.generation, this.view, memoryOf);
       this.#swapDoorbells(next.doorbellsRemoved, next.doorbellsAdded);

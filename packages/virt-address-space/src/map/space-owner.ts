@@ -14,10 +14,10 @@ import { GracePeriods, type Participant } from "../holder/grace-period.ts";
 import type { Batch, Commit, Holder } from "../holder/holder.ts";
 import { References, type SpaceReference } from "../holder/references.ts";
 import type { SpaceHost } from "../host/host.ts";
+import type { Region } from "../region/region.ts";
 import type { DescriptorOptions, SpaceDescriptor } from "../sharing/descriptor.ts";
 import { HolderHub } from "../sharing/holder-hub.ts";
 import type { SpaceLink } from "../sharing/space-link.ts";
-import type { Region } from "../region/region.ts";
 import type { SpaceMemory } from "../view/space-memory.ts";
 import { makeDoorbell } from "./doorbell-maker.ts";
 import { type Applied, SpaceCore } from "./space-core.ts";
@@ -102,8 +102,7 @@ export class SpaceOwner implements SpaceRole {
       size: this.core.size,
       regions: this.core.regions,
       home: 0,
-      makeDoorbell: (spec, match) =>
-        makeDoorbell(this.#nextDoorbell++, spec, match, (doorbell) => this.#dropDoorbell(doorbell)),
+      makeDoorbell: (spec, match) => makeDoorbell(this.#nextDoorbell++, spec, match, (doorbell) => this.#dropDoorbell(doorbell)),
       hasDoorbell: (doorbell) => this.core.doorbells.has(doorbell),
     });
     let result: T;
@@ -155,12 +154,7 @@ export class SpaceOwner implements SpaceRole {
   }
 
   /** What follows once the map has changed: bitmaps, other threads, the grace period, word to windows' holders. */
-  #committed(
-    applied: Applied,
-    doorbells: readonly Doorbell[] = [],
-    doorbellsGone: readonly Doorbell[] = [],
-    logsChanged = false,
-  ): Commit {
+  #committed(applied: Applied, doorbells: readonly Doorbell[] = [], doorbellsGone: readonly Doorbell[] = [], logsChanged = false): Commit {
     const generation = ++this.#generation;
     for (const memory of applied.memoriesAdded) {
       // Nobody has seen these bytes yet: to a client that copies what is dirty, all of them are.

@@ -1,10 +1,10 @@
 /** A change of the map that is made as one, or not at all. @module */
 import { type GuestAddress, requireAddress } from "../address/addresses.ts";
-import { checkDoorbell } from "../doorbell/doorbell-table.ts";
 import type { Doorbell, DoorbellSpec } from "../doorbell/doorbell.ts";
+import { checkDoorbell } from "../doorbell/doorbell-table.ts";
 import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
-import { regionContent } from "../region/region-content.ts";
 import { Region, type RegionSpec } from "../region/region.ts";
+import { regionContent } from "../region/region-content.ts";
 
 /** What a transaction did, in order: what a holder in another thread asks the owner to do. */
 export type MapStep =
@@ -36,7 +36,7 @@ export class Transaction {
   readonly #steps: MapStep[] = [];
   #open = true;
 
-  /** For the space's own use. */
+  /** @internal */
   constructor(state: MapState) {
     this.#state = state;
     this.#regions = new Map(state.regions);
@@ -45,17 +45,19 @@ export class Transaction {
   /**
    * Maps a region.
    *
-   * @param proposedBy - for the space's own use: the holder in whose thread the handler is
    * @throws {@link VirtAddressSpaceError} `invalid-address`, `invalid-length`, `invalid-argument`, `out-of-bounds`,
    *   `released`, `unknown-region` (an alias of what is not mapped)
    */
-  map(spec: RegionSpec, proposedBy?: number): Region {
+  map(spec: RegionSpec): Region {
+    return this.mapFrom(spec, undefined);
+  }
+
+  /** As {@link map}, for a holder in whose thread the handler is. @internal */
+  mapFrom(spec: RegionSpec, proposedBy: number | undefined): Region {
     this.#requireOpen();
     const content = regionContent(spec, this.#state.size, (region) => this.#regions.has(region));
     const region = new Region(
-      proposedBy === undefined
-        ? { ...content, home: this.#state.home }
-        : { ...content, home: proposedBy, handler: undefined },
+      proposedBy === undefined ? { ...content, home: this.#state.home } : { ...content, home: proposedBy, handler: undefined },
     );
     this.#regions.set(region, spec.base);
     this.#steps.push({ step: "map", region, base: spec.base });
@@ -121,7 +123,7 @@ export class Transaction {
     this.#steps.push({ step: "removeDoorbell", doorbell });
   }
 
-  /** Ends the transaction; for the space's own use. @returns what was asked for */
+  /** Ends the transaction. @internal @returns what was asked for */
   end(): { readonly regions: ReadonlyMap<Region, GuestAddress>; readonly steps: readonly MapStep[] } {
     this.#open = false;
     return { regions: this.#regions, steps: this.#steps };

@@ -17,12 +17,15 @@ export interface MemoryDescriptor {
   readonly kind: string;
   /** Bytes of memory. */
   readonly size: number;
+  /** What the opener of this kind needs; it survives structured clone. */
   readonly payload?: unknown;
+  /** File descriptors that travel beside it over a link that carries them. */
   readonly fds?: readonly number[];
 }
 
 /** Turns a descriptor of one kind back into memory. Openers are passed to `VirtAddressSpace.attach`. */
 export interface MemoryOpener {
+  /** The kind that it opens. */
   readonly kind: string;
   /** Opens the memory; it throws where the descriptor is not what this opener knows. */
   open(descriptor: MemoryDescriptor): MemoryProvider;

@@ -12,6 +12,7 @@ import type { MemoryDescriptor } from "./memory-descriptor.ts";
 
 /** Keeps a provider's memory alive until disposed. */
 export interface MemoryReference extends Disposable {
+  /** The memory that is kept. */
   readonly memory: MemoryProvider;
   /** Takes the retain back as if it had never been: memory that nobody else retains is not freed. For what was tried and failed. */
   abandon(): void;
@@ -134,7 +135,7 @@ export abstract class MemoryProvider {
     return this.#openWindows;
   }
 
-  /** Records a writable window; for the space's own use. */
+  /** Records a writable window. @internal */
   trackWindow(extent: MemoryExtent): Disposable {
     this.#openWindows.add(extent);
     return { [Symbol.dispose]: () => void this.#openWindows.delete(extent) };

@@ -8,7 +8,7 @@ const KIND = "shared-array-buffer";
 
 /** Memory in a SharedArrayBuffer. */
 export class SharedMemory extends MemoryProvider {
-  readonly kind = KIND;
+  readonly kind: typeof KIND = KIND;
   readonly #buffer: SharedArrayBuffer;
   #bytes: Uint8Array;
 

@@ -8,13 +8,17 @@
 export interface NotifierDescriptor {
   /** `shared` for {@link SharedNotifier}; other kinds bring their opener. */
   readonly kind: string;
+  /** What the opener of this kind needs; it survives structured clone. */
   readonly payload?: unknown;
+  /** File descriptors that travel beside it over a link that carries them. */
   readonly fds?: readonly number[];
 }
 
 /** Turns a descriptor of one kind back into a notifier. */
 export interface NotifierOpener {
+  /** The kind that it opens. */
   readonly kind: string;
+  /** Makes the notifier of this thread. Throws for a descriptor that makes no sense. */
   open(descriptor: NotifierDescriptor): Notifier;
 }
 

@@ -43,7 +43,7 @@ export class SharedNotifier implements Notifier {
    * @param milliseconds - at the most; for ever unless given
    * @returns the count; 0 where the time ran out, or a limited wait was disturbed by a subscriber that left
    */
-  wait(milliseconds = Number.POSITIVE_INFINITY): number {
+  wait(milliseconds: number = Number.POSITIVE_INFINITY): number {
     let count = this.take();
     while (count === 0) {
       Atomics.wait(this.#words, COUNT, 0, milliseconds);
@@ -58,7 +58,7 @@ export class SharedNotifier implements Notifier {
    *
    * @param milliseconds - at the most; for ever unless given
    */
-  async waitAsync(milliseconds = Number.POSITIVE_INFINITY): Promise<number> {
+  async waitAsync(milliseconds: number = Number.POSITIVE_INFINITY): Promise<number> {
     const count = this.take();
     if (count !== 0 || this.#disposed) return count;
     await Atomics.waitAsync(this.#words, COUNT, 0, milliseconds).value;

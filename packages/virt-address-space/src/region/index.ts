@@ -4,7 +4,6 @@ export {
   type IoRegionSpec,
   type MemoryRegionSpec,
   Region,
-  type RegionContent,
   type RegionKind,
   type RegionSpec,
 } from "./region.ts";

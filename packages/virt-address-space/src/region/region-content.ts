@@ -47,12 +47,7 @@ export function regionContent(spec: RegionSpec, spaceSize: number, mapped: (regi
   return content;
 }
 
-function contentOf(
-  spec: RegionSpec,
-  name: string,
-  priority: number,
-  mapped: (region: Region) => boolean,
-): RegionContent {
+function contentOf(spec: RegionSpec, name: string, priority: number, mapped: (region: Region) => boolean): RegionContent {
   if (spec.kind === "io") {
     requireLength(spec.size, 1, `the size of region "${name}"`);
     const { handler } = spec;
@@ -85,6 +80,3 @@ function contentOf(
   }
   return { name, kind, size: sizeOfPart(name, offset, spec.size, memory.size), priority, offset, memory };
 }
-
-
-

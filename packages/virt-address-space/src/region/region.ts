@@ -34,7 +34,9 @@ export interface MemoryRegionSpec extends Placement {
 
 /** Asks for an alias of a region that is mapped, or mapped earlier in the same transaction. */
 export interface AliasRegionSpec extends Placement {
+  /** An alias. */
   readonly kind: "alias";
+  /** What it shows a part of. */
   readonly target: Region;
   /** Where the alias begins in its target, bytes. */
   readonly offset?: number;
@@ -46,16 +48,18 @@ export interface AliasRegionSpec extends Placement {
 
 /** Asks for an I/O window. */
 export interface IoRegionSpec extends Placement {
+  /** An I/O window. */
   readonly kind: "io";
   /** Bytes. */
   readonly size: number;
+  /** What its accesses call. */
   readonly handler: IoHandler;
 }
 
 /** What `map` takes. */
 export type RegionSpec = MemoryRegionSpec | AliasRegionSpec | IoRegionSpec;
 
-/** What a region consists of; for the space's own use. */
+/** What a region consists of. @internal */
 export interface RegionContent {
   readonly name: string;
   readonly kind: RegionKind;
@@ -71,15 +75,18 @@ export interface RegionContent {
   readonly home?: number | undefined;
 }
 
-/** Moves a region; for the space's own use. */
+/** Moves a region. @internal */
 export let placeRegion: (region: Region, id: number, base: GuestAddress | undefined) => void;
 
 /** A mapped region: the handle for `unmap`, `move` and aliases. */
 export class Region {
+  /** For people. */
   readonly name: string;
+  /** What stands behind it. */
   readonly kind: RegionKind;
   /** Bytes. */
   readonly size: number;
+  /** Where regions overlap, the greater priority shows. */
   readonly priority: number;
   /** RAM and ROM: where the bytes come from; undefined where they live in another thread that can't share them. */
   readonly memory: MemoryProvider | undefined;
@@ -87,6 +94,7 @@ export class Region {
   readonly offset: number;
   /** What an alias shows. */
   readonly target: Region | undefined;
+  /** Whether writes stop at it. */
   readonly readOnly: boolean;
   /** An I/O window's handler; undefined where it lives in another thread. */
   readonly handler: IoHandler | undefined;
@@ -102,7 +110,7 @@ export class Region {
     };
   }
 
-  /** For the space's own use; `space.map` makes regions. */
+  /** `space.map` makes regions. @internal */
   constructor(content: RegionContent) {
     this.name = content.name;
     this.kind = content.kind;

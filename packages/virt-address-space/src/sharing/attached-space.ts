@@ -45,6 +45,7 @@ export interface AttachOptions {
   readonly onOrphaned?: () => void;
   /** How long to wait for the map, milliseconds; 2000 unless given. */
   readonly timeoutMilliseconds?: number;
+  /** The services of the JavaScript host; those that are there, unless given. */
   readonly host?: SpaceHost;
 }
 
@@ -119,10 +120,14 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
     const { timeoutMilliseconds = 2000, wake } = options;
     const descriptor = wake?.share();
     if (wake !== undefined && descriptor === undefined) {
-      throw new VirtAddressSpaceError("not-shareable", "what wakes a holder must be reachable from the owner's thread: give a SharedNotifier");
+      throw new VirtAddressSpaceError(
+        "not-shareable",
+        "what wakes a holder must be reachable from the owner's thread: give a SharedNotifier",
+      );
     }
     this.#post({ type: "attached", name: this.#name, wake: descriptor });
     const ready = (): boolean => this.#holder !== 0 && this.#acknowledged >= 0 && (control?.isCurrent(this.core.view.generation) ?? true);
+    let sure: Promise<void> | undefined;
     await new Promise<void>((resolve, reject) => {
       const give = (error?: VirtAddressSpaceError): void => {
         this.#received = undefined;
@@ -131,15 +136,21 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
         else reject(error);
       };
       const cancel = host.setTimer(timeoutMilliseconds, () =>
-        give(new VirtAddressSpaceError("attach-timeout", `the map of "${this.core.name}" did not arrive within ${timeoutMilliseconds} ms: does its owner's link work?`)),
+        give(
+          new VirtAddressSpaceError(
+            "attach-timeout",
+            `the map of "${this.core.name}" did not arrive within ${timeoutMilliseconds} ms: does its owner's link work?`,
+          ),
+        ),
       );
       this.#received = () => {
         if (this.#orphaned || control?.released === true) give(orphaned(this.core.name));
         else if (ready()) give();
       };
-      link.open(this);
+      sure = link.open(this);
       link.drain();
     });
+    await sure;
   }
 
   message(message: unknown): void {
@@ -275,7 +286,10 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
       signal: (count = 1) => this.#post({ type: "ring", doorbell, count }),
       take: () => 0,
       subscribe: () => {
-        throw new VirtAddressSpaceError("not-shareable", "this notifier belongs to another thread: make it a SharedNotifier to wait for it here");
+        throw new VirtAddressSpaceError(
+          "not-shareable",
+          "this notifier belongs to another thread: make it a SharedNotifier to wait for it here",
+        );
       },
       share: () => undefined,
       [Symbol.dispose]: () => {},
@@ -347,7 +361,10 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
 
   bind(holder: Holder): SpaceReference {
     if (holder.letGo !== undefined) {
-      throw new VirtAddressSpaceError("not-owner", `"${holder.name}" can't be asked in an attached thread: open a batch() for work that awaits`);
+      throw new VirtAddressSpaceError(
+        "not-owner",
+        `"${holder.name}" can't be asked in an attached thread: open a batch() for work that awaits`,
+      );
     }
     return this.references.get(holder.name);
   }
@@ -432,11 +449,15 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
     for (const proposal of this.#proposals.values()) {
       proposal.reject(new VirtAddressSpaceError("released", `"${this.core.name}" was let go before the owner answered`));
     }
+    // The word of a thread's end may overtake its last message: the slot says that it left in order.
+    this.#parts.slot?.end();
     this.#post({ type: "detach" });
     this.#parts.link.close();
   }
 }
 
 function orphaned(name: string): VirtAddressSpaceError {
-  return new VirtAddressSpaceError("orphaned", `the owner of "${name}" is gone: its thread ended, or it released the space`, { space: name });
+  return new VirtAddressSpaceError("orphaned", `the owner of "${name}" is gone: its thread ended, or it released the space`, {
+    space: name,
+  });
 }

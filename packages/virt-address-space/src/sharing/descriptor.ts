@@ -16,14 +16,19 @@ const VERSION = 1;
  * `worker.postMessage(descriptor, descriptor.transfer)`. It is good for one attach.
  */
 export interface SpaceDescriptor {
+  /** Tells a descriptor from other values. */
   readonly format: typeof FORMAT;
+  /** Both sides must know the same. */
   readonly version: number;
   /** The space's identity within this process. */
   readonly space: string;
   /** For people. */
   readonly name: string;
+  /** The generation and the end of the space, as shared words. */
   readonly control: SharedArrayBuffer;
+  /** Whether the descriptor was taken, and the windows that its holder has open, as shared words. */
   readonly slot: SharedArrayBuffer;
+  /** The line to the owner. */
   readonly port: PortLike;
   /** The transfer list to send it with. */
   readonly transfer: Transferable[];

@@ -74,9 +74,10 @@ export class HolderHub {
     requireSharedArrayBuffer("passing a space to another thread");
     const slot = new HolderSlot();
     const control = this.#controlBlock();
-    const { port1, port2 } = this.#owner.host.createChannel();
+    const { host } = this.#owner;
+    const { port1, port2 } = host.createChannel();
     // A space that somebody may attach is no reason to keep the process alive; a holder that is attached is one in its own thread.
-    this.#admit(new PortLink(port1), options, slot);
+    this.#admit(new PortLink(port1, { lifelines: host.lifelines }), options, slot);
     port1.unref?.();
     const { id, core } = this.#owner;
     return makeDescriptor(id, core.name, control, slot, port2);

@@ -1,3 +1,10 @@
 export type { AttachOptions } from "./attached-space.ts";
-export type { DescriptorOptions, SpaceDescriptor } from "./descriptor.ts";
-export { type LinkReceiver, PortLink, type SpaceLink, type SynchronousReceive } from "./space-link.ts";
+export type { DescriptorOptions, SpaceDescriptor, Transferable } from "./descriptor.ts";
+export {
+  type LinkReceiver,
+  PortLink,
+  type PortLinkOptions,
+  type ReceivedMessage,
+  type SpaceLink,
+  type SynchronousReceive,
+} from "./space-link.ts";

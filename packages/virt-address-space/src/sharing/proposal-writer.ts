@@ -1,6 +1,7 @@
 /** A holder's side of proposals: writes the steps for the owner, and remembers what they were about until it answers. @module */
-import type { MapStep } from "../map/transaction.ts";
+
 import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
+import type { MapStep } from "../map/transaction.ts";
 import type { MemoryProvider } from "../memory/memory-provider.ts";
 import type { Notifier } from "../notifier/notifier.ts";
 import type { Region } from "../region/region.ts";
@@ -53,7 +54,10 @@ export class ProposalWriter {
           const { address, length, datamatch, notifier } = each.doorbell;
           const descriptor = notifier.share();
           if (descriptor === undefined) {
-            throw new VirtAddressSpaceError("not-shareable", "a doorbell from an attached thread needs a SharedNotifier: the writer may be in any thread");
+            throw new VirtAddressSpaceError(
+              "not-shareable",
+              "a doorbell from an attached thread needs a SharedNotifier: the writer may be in any thread",
+            );
           }
           return { step: "addDoorbell", key: remember(notifier), record: { address, length, datamatch, notifier: descriptor } };
         }

@@ -15,7 +15,7 @@ import { sharedMemoryOpener } from "../memory/shared-memory.ts";
 import type { Notifier } from "../notifier/notifier.ts";
 import { sharedNotifierOpener } from "../notifier/shared-notifier.ts";
 import type { IoHandler } from "../region/io-handler.ts";
-import { Region, type RegionSpec } from "../region/region.ts";
+import type { Region, RegionSpec } from "../region/region.ts";
 import type { HolderSlot } from "./control-block.ts";
 import type { HubOwner } from "./holder-hub.ts";
 import type { HolderMessage, IoReply, IoRequest, OwnerMessage, ProposedStep } from "./protocol.ts";
@@ -174,7 +174,10 @@ export class RemoteHolder implements LinkReceiver {
       if (step.step === "map") {
         const { key, targetKey, record } = step;
         const target = targetKey === undefined ? undefined : mapped.get(targetKey);
-        const region = transaction.map(this.#spec(step, target ?? (record.target === undefined ? undefined : regionOf(record.target))), this.id);
+        const region = transaction.mapFrom(
+          this.#spec(step, target ?? (record.target === undefined ? undefined : regionOf(record.target))),
+          this.id,
+        );
         mapped.set(key, region);
         this.#keys.set(region, key);
       } else if (step.step === "unmap") {
@@ -183,7 +186,8 @@ export class RemoteHolder implements LinkReceiver {
         transaction.move(regionOf(step.id), gpa(step.base));
       } else if (step.step === "addDoorbell") {
         const { address, length, datamatch, notifier } = step.record;
-        if (notifier === undefined) throw new VirtAddressSpaceError("not-shareable", "a doorbell from another thread needs a SharedNotifier");
+        if (notifier === undefined)
+          throw new VirtAddressSpaceError("not-shareable", "a doorbell from another thread needs a SharedNotifier");
         const doorbell = transaction.addDoorbell({
           address: gpa(address),
           length,
@@ -229,15 +233,13 @@ export class RemoteHolder implements LinkReceiver {
     } while (own.size > found);
     return [
       ...Array.from(own, (region) => ({ step: "unmap" as const, region })),
-      ...doorbells
-        .filter((doorbell) => this.#doorbells.has(doorbell))
-        .map((doorbell) => ({ step: "removeDoorbell" as const, doorbell })),
+      ...doorbells.filter((doorbell) => this.#doorbells.has(doorbell)).map((doorbell) => ({ step: "removeDoorbell" as const, doorbell })),
     ];
   }
 
   closed(): void {
     this.notice();
-    this.#leave(true);
+    this.#leave(this.slot?.state !== "gone");
   }
 
   #leave(died: boolean): void {

@@ -1,9 +1,23 @@
 /** A module in another thread, as the sharing tests use it: it does what messages ask of it. */
-import { type AttachDescriptorOptions, gpa, type SpaceDescriptor, SharedNotifier, sharedNotifierOpener, VirtAddressSpace, type Vmap } from "../index.ts";
+import {
+  type AttachDescriptorOptions,
+  gpa,
+  SharedNotifier,
+  type SpaceDescriptor,
+  sharedNotifierOpener,
+  VirtAddressSpace,
+  type Vmap,
+} from "../index.ts";
 
 /** What a test asks of the worker. */
 export type Request =
-  | { readonly do: "attach"; readonly descriptor: SpaceDescriptor; readonly name?: string; readonly receive?: boolean; readonly wake?: SharedArrayBuffer }
+  | {
+      readonly do: "attach";
+      readonly descriptor: SpaceDescriptor;
+      readonly name?: string;
+      readonly receive?: boolean;
+      readonly wake?: SharedArrayBuffer;
+    }
   | { readonly do: "read" | "regions" | "holders" | "detach" | "io window" | "doorbell" | "propose overlap"; readonly address?: number }
   | { readonly do: "write"; readonly address: number; readonly value: number }
   | { readonly do: "vmap"; readonly address: number; readonly length: number }
@@ -76,7 +90,9 @@ export function serve(host: Host): (request: Request) => Promise<void> {
       }
       case "propose overlap":
         return space
-          .propose((change) => change.map({ kind: "io", name: "late", base: gpa(request.address ?? 0), size: 8, handler: { read: () => 0, write: () => {} } }))
+          .propose((change) =>
+            change.map({ kind: "io", name: "late", base: gpa(request.address ?? 0), size: 8, handler: { read: () => 0, write: () => {} } }),
+          )
           .then(
             () => "mapped",
             (error: { code: string }) => error.code,

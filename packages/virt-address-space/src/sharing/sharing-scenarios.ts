@@ -1,6 +1,15 @@
 /** What must hold between threads, in every host: registered by the Node tests and by the browser tests. */
 import { afterEach, describe, expect, test } from "vitest";
-import { gpa, LocalNotifier, type Region, SharedNotifier, sharedMemory, type SpaceDescriptor, type SpaceFault, VirtAddressSpace } from "../index.ts";
+import {
+  gpa,
+  LocalNotifier,
+  type Region,
+  SharedNotifier,
+  type SpaceDescriptor,
+  type SpaceFault,
+  sharedMemory,
+  VirtAddressSpace,
+} from "../index.ts";
 import type { Request } from "./scenario.worker.ts";
 
 /** A worker, whatever the host calls it. */
@@ -43,9 +52,9 @@ export class Peer {
   }
 }
 
-/** Waits until something holds, a second at most. */
-export async function until(holds: () => boolean): Promise<void> {
-  for (let i = 0; i < 200 && !holds(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
+/** Waits until something holds; long enough for Chromium, which gives a thread that hangs two seconds before it ends it. */
+async function until(holds: () => boolean): Promise<void> {
+  for (let i = 0; i < 1000 && !holds(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
   expect(holds()).toBe(true);
 }
 

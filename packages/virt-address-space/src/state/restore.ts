@@ -54,7 +54,10 @@ export async function readState(source: StateSource, parts: RestoreParts): Promi
     const memories = map.memories.map((size, index) => {
       const memory = parts.memory({ size, regions: map.regions.filter((region) => region.memory === index) });
       if (memory?.size !== size) {
-        throw new VirtAddressSpaceError("missing-memory", `the restore was given ${memory?.size ?? "no"} bytes of memory where ${size} were asked for`);
+        throw new VirtAddressSpaceError(
+          "missing-memory",
+          `the restore was given ${memory?.size ?? "no"} bytes of memory where ${size} were asked for`,
+        );
       }
       references.push(memory.retain());
       clear(memory);
@@ -109,9 +112,13 @@ function findHandlers(map: SavedMap, parts: RestoreParts): ReadonlyMap<SavedRegi
     if (region.kind !== "io") continue;
     const handler = parts.io?.(region);
     if (handler === undefined) {
-      throw new VirtAddressSpaceError("missing-handler", `the saved I/O window "${region.name}" needs a handler: return it from restore's io option`, {
-        region: region.name,
-      });
+      throw new VirtAddressSpaceError(
+        "missing-handler",
+        `the saved I/O window "${region.name}" needs a handler: return it from restore's io option`,
+        {
+          region: region.name,
+        },
+      );
     }
     handlers.set(region, handler);
   }

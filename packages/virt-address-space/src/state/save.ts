@@ -1,7 +1,8 @@
 /** Saves a space: its map, and those pages that are not zero. @module */
-import type { SpaceCore } from "../map/space-core.ts";
+
 import { PAGE_SIZE } from "../address/addresses.ts";
 import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
+import type { SpaceCore } from "../map/space-core.ts";
 import type { MemoryProvider } from "../memory/memory-provider.ts";
 import type { Region } from "../region/region.ts";
 import { DATA_HEAD, MAX_DATA, RecordType, RecordWriter, type SavedMap, type SavedRegion, toAscii } from "./state-format.ts";

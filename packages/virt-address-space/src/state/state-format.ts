@@ -28,12 +28,19 @@ export const RecordType = { map: 1, data: 2, end: 3 } as const;
 
 /** A region in a saved map. */
 export interface SavedRegion {
+  /** As it was given. */
   readonly name: string;
+  /** What stood behind it. */
   readonly kind: "ram" | "rom" | "alias" | "io";
+  /** The first guest address. */
   readonly base: number;
+  /** Bytes. */
   readonly size: number;
+  /** Where regions overlap, the greater one shows. */
   readonly priority: number;
+  /** Bytes from the start of its memory or target. */
   readonly offset: number;
+  /** Whether writes stopped at it. */
   readonly readOnly: boolean;
   /** Index of its memory. */
   readonly memory?: number | undefined;
@@ -84,10 +91,7 @@ export class RecordWriter {
 
 /** JSON in ASCII: other letters are escaped, so that no encoder is needed. */
 export function toAscii(value: unknown): Uint8Array {
-  const text = JSON.stringify(value).replace(
-    /[^ -~]/g,
-    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  const text = JSON.stringify(value).replace(/[^ -~]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
   return Uint8Array.from(text, (letter) => letter.charCodeAt(0));
 }
 

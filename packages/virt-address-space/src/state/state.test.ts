@@ -66,7 +66,12 @@ describe("a saved space", () => {
       each.view().ranges.map(({ start, size, offset, writable, region }) => [start, size, offset, writable, region.name, region.kind]);
     expect(shape(restored)).toEqual(shape(space));
     expect(restored.view().generation).toBe(space.view().generation);
-    for (const [address, length] of [[0x1000, PAGE], [0x5000, 2 * PAGE], [0xf_0000, PAGE], [2 ** 40, PAGE]] as const) {
+    for (const [address, length] of [
+      [0x1000, PAGE],
+      [0x5000, 2 * PAGE],
+      [0xf_0000, PAGE],
+      [2 ** 40, PAGE],
+    ] as const) {
       expect(bytesOf(restored, address, length)).toEqual(bytesOf(space, address, length));
     }
     // A window stands at the same guest address: the thread's answer on live migration.
@@ -97,7 +102,11 @@ describe("a saved space", () => {
         return this.#bytes;
       }
       override populated(): { offset: number; length: number }[] {
-        return [{ offset: 10 * PAGE + 5, length: 1 }, { offset: 10 * PAGE + 9, length: PAGE }, { offset: 1023 * PAGE, length: PAGE }];
+        return [
+          { offset: 10 * PAGE + 5, length: 1 },
+          { offset: 10 * PAGE + 9, length: PAGE },
+          { offset: 1023 * PAGE, length: PAGE },
+        ];
       }
       protected override free(): void {}
     }
@@ -232,12 +241,12 @@ describe("a damaged file changes nothing", () => {
       (map) => (map["generation"] = -1),
       (map) => (map["name"] = ""),
       (map) => (map["size"] = 16),
-      (map) => ((map["regions"] as Record<string, unknown>[])[0]!["memory"] = 9),
-      (map) => ((map["regions"] as Record<string, unknown>[])[0]!["base"] = -4096),
-      (map) => ((map["regions"] as Record<string, unknown>[])[0]!["size"] = 2 ** 40),
-      (map) => ((map["regions"] as Record<string, unknown>[])[1]!["base"] = 0),
-      (map) => ((map["regions"] as Record<string, unknown>[])[2]!["target"] = 2),
-      (map) => ((map["regions"] as Record<string, unknown>[])[2]!["kind"] = "ghost"),
+      (map) => (regionOf(map, 0)["memory"] = 9),
+      (map) => (regionOf(map, 0)["base"] = -4096),
+      (map) => (regionOf(map, 0)["size"] = 2 ** 40),
+      (map) => (regionOf(map, 1)["base"] = 0),
+      (map) => (regionOf(map, 2)["target"] = 2),
+      (map) => (regionOf(map, 2)["kind"] = "ghost"),
     ];
     for (const lie of lies) {
       const forged = forge(file, lie);
@@ -245,6 +254,8 @@ describe("a damaged file changes nothing", () => {
     }
     expect(joined((await VirtAddressSpace.restore([forge(file, () => {})], fresh)).save())).toEqual(file);
   });
+
+  const regionOf = (map: Record<string, unknown>, index: number) => (map["regions"] as Record<string, unknown>[])[index] ?? {};
 
   /** Rewrites the map and every checksum after it. */
   function forge(original: Uint8Array, change: (map: Record<string, unknown>) => void): Uint8Array {

@@ -42,14 +42,15 @@ export class FlatRange {
   readonly memory: SpaceMemory | undefined;
   /** The handler behind an I/O window of this thread. */
   readonly handler: IoHandler | undefined;
-  /** The range's bytes; empty for I/O, and after the provider's buffer moved, until {@link refresh}. */
+  /** The range's bytes; empty for I/O, and after the provider's buffer moved, until the next access. */
   bytes: Uint8Array;
-  /** A DataView of the same bytes. It throws once its buffer was detached: then {@link refresh}. */
+  /** A DataView of the same bytes. It throws once its buffer was detached. */
   data: DataView;
-  /** Bytes that `bytes` and `data` had when they were bound: asking an array for its length costs more than reading it. */
+  /** Bytes that `bytes` and `data` had when they were bound: asking an array for its length costs more than reading it. @internal */
   limit: number;
   #words: AtomicViews | undefined;
 
+  /** @internal */
   constructor(start: GuestAddress, size: number, content: RangeContent) {
     this.start = start;
     this.size = size;
@@ -71,7 +72,7 @@ export class FlatRange {
     return this.source.kind === "io";
   }
 
-  /** Binds the arrays to the memory's buffer as it is now. @returns whether there are bytes */
+  /** Binds the arrays to the memory's buffer as it is now. @returns whether there are bytes @internal */
   refresh(): boolean {
     if (this.memory === undefined) return false;
     const whole = this.memory.provider.bytes();
@@ -93,13 +94,13 @@ export class FlatRange {
     return this.bytes.length !== 0 || this.refresh();
   }
 
-  /** Arrays for Atomics over the same bytes. */
+  /** Arrays for Atomics over the same bytes. @internal */
   words(): AtomicViews {
     this.#words ??= new AtomicViews(this.bytes);
     return this.#words;
   }
 
-  /** Whether another range shows the same bytes at the same place. */
+  /** Whether another range shows the same bytes at the same place. @internal */
   same(start: number, size: number, content: RangeContent): boolean {
     return (
       this.start === start &&

@@ -30,12 +30,7 @@ describe("a flat view", () => {
 
   test("finds a range from its first to its last byte, and not beside it", () => {
     const view = flatten([ram(0x1000, 0x10), ram(2 ** 51, 0x20)], 1, EMPTY_VIEW, memoryOf);
-    expect([0xfff, 0x1000, 0x100f, 0x1010].map((address) => view.find(address)?.start)).toEqual([
-      undefined,
-      0x1000,
-      0x1000,
-      undefined,
-    ]);
+    expect([0xfff, 0x1000, 0x100f, 0x1010].map((address) => view.find(address)?.start)).toEqual([undefined, 0x1000, 0x1000, undefined]);
     expect([2 ** 51 - 1, 2 ** 51, 2 ** 51 + 0x1f, 2 ** 51 + 0x20].map((address) => view.find(address)?.start)).toEqual([
       undefined,
       2 ** 51,
@@ -53,7 +48,11 @@ describe("a flat view", () => {
   const layout = fc.array(
     fc.record({
       // Small numbers collide, large ones make maps that are as uneven as real ones.
-      base: fc.oneof(fc.nat(64), fc.nat(2000), fc.maxSafeNat().map((n) => n % 2 ** 51)),
+      base: fc.oneof(
+        fc.nat(64),
+        fc.nat(2000),
+        fc.maxSafeNat().map((n) => n % 2 ** 51),
+      ),
       size: fc.oneof(fc.integer({ min: 1, max: 16 }), fc.integer({ min: 1, max: 0x10000 })),
       priority: fc.nat(3),
     }),

@@ -24,6 +24,7 @@ export class FlatView {
   readonly #mask: number;
   readonly #buckets: readonly FlatRange[];
 
+  /** @internal */
   constructor(generation: number, ranges: readonly FlatRange[]) {
     this.generation = generation;
     this.ranges = ranges;
@@ -61,12 +62,12 @@ export class FlatView {
     return range !== undefined && address >= range.start ? range : undefined;
   }
 
-  /** The range that most probably holds an address, without a search; what it says must be checked. */
+  /** The range that most probably holds an address, without a search; what it says must be checked. @internal */
   guess(address: number): FlatRange {
     return this.#buckets[((address - this.#base) * this.#scale) & this.#mask] as FlatRange;
   }
 
-  /** The index of the first range that ends behind an address. */
+  /** The index of the first range that ends behind an address. @internal */
   indexFrom(address: number): number {
     let low = 0;
     let high = this.ranges.length;

@@ -94,11 +94,7 @@ function rangeFor(
 }
 
 /** What a region shows at an offset, through any number of aliases. */
-function contentAt(
-  region: Region,
-  offset: number,
-  memoryOf: (provider: MemoryProvider) => SpaceMemory,
-): RangeContent {
+function contentAt(region: Region, offset: number, memoryOf: (provider: MemoryProvider) => SpaceMemory): RangeContent {
   let source = region;
   let at = offset;
   let writable = !region.readOnly;

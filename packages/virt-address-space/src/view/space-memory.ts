@@ -9,15 +9,18 @@ import type { MemoryProvider, MemoryReference } from "../memory/memory-provider.
 
 /** Memory that is mapped in a space. */
 export class SpaceMemory {
+  /** A number that every holder of the space knows it by. */
   readonly id: number;
+  /** Where the bytes come from. */
   readonly provider: MemoryProvider;
   readonly #observed: boolean;
   readonly #reference: MemoryReference;
   readonly #watch: Disposable;
   #bitmaps: readonly DirtyBitmap[] = [];
-  /** Whether a write must be told to {@link wrote}: asked at every write, so it is a plain field. */
+  /** Whether a write must be told to {@link wrote}: asked at every write, so it is a plain field. @internal */
   tracked: boolean;
 
+  /** @internal */
   constructor(id: number, provider: MemoryProvider, onMove: (memory: SpaceMemory) => void) {
     this.id = id;
     this.provider = provider;
@@ -27,29 +30,31 @@ export class SpaceMemory {
     this.tracked = this.#observed;
   }
 
+  /** @internal */
   get bitmaps(): readonly DirtyBitmap[] {
     return this.#bitmaps;
   }
 
+  /** @internal */
   set bitmaps(bitmaps: readonly DirtyBitmap[]) {
     this.#bitmaps = bitmaps;
     this.tracked = this.#observed || bitmaps.length > 0;
   }
 
-  /** Records a write that has been done. */
+  /** Records a write that has been done. @internal */
   wrote(offset: number, length: number): void {
     const bitmaps = this.#bitmaps;
     for (let i = 0; i < bitmaps.length; i++) (bitmaps[i] as DirtyBitmap).markBytes(offset, length);
     if (this.#observed) this.provider.hostWrote(offset, length);
   }
 
-  /** Takes the mapping back as if it had never been. */
+  /** Takes the mapping back as if it had never been. @internal */
   abandon(): void {
     this.#watch[Symbol.dispose]();
     this.#reference.abandon();
   }
 
-  /** Lets go of the provider. */
+  /** Lets go of the provider. @internal */
   release(): void {
     this.#watch[Symbol.dispose]();
     this.#reference[Symbol.dispose]();

@@ -1,2 +1,2 @@
 export { Sgmap } from "./sgmap.ts";
-export { Vmap, type VmapChange, type VmapOptions, type WindowPlace } from "./vmap.ts";
+export { Vmap, type VmapChange, type VmapOptions } from "./vmap.ts";

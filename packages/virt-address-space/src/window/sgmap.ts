@@ -8,7 +8,7 @@ export class Sgmap implements Disposable {
   /** Bytes of all segments. */
   readonly length: number;
 
-  /** For the space's own use. */
+  /** @internal */
   constructor(segments: readonly Vmap[]) {
     this.segments = segments;
     this.length = segments.reduce((sum, segment) => sum + segment.length, 0);

@@ -23,10 +23,13 @@ export interface VmapOptions {
 /** `moved`: the provider's buffer was replaced, take the arrays again. `revoked`: the address no longer shows this memory. */
 export type VmapChange = "moved" | "revoked";
 
-/** Where a window lies; for the space's own use. */
+/** Where a window lies. @internal */
 export interface WindowPlace {
+  /** The first guest address. */
   readonly address: GuestAddress;
+  /** Bytes. */
   readonly length: number;
+  /** What it shows a part of. */
   readonly memory: SpaceMemory;
   /** Bytes from the start of the memory. */
   readonly offset: number;
@@ -49,9 +52,11 @@ const NO_U64 = new BigUint64Array(0);
  * in a (Shared)ArrayBuffer stays readable, memory of a native provider reads as undefined once it was unmapped.
  */
 export class Vmap implements Disposable {
+  /** The first guest address. */
   readonly address: GuestAddress;
   /** Bytes. */
   readonly length: number;
+  /** Whether it was opened for writing. */
   readonly writable: boolean;
   /** Whether the holder promised to mark what it writes. */
   readonly marks: boolean;
@@ -65,7 +70,7 @@ export class Vmap implements Disposable {
   #u32: Uint32Array = NO_U32;
   #u64: BigUint64Array = NO_U64;
 
-  /** For the space's own use. */
+  /** @internal */
   constructor(place: WindowPlace, options: VmapOptions, owner: WindowOwner) {
     this.address = place.address;
     this.length = place.length;
@@ -82,7 +87,7 @@ export class Vmap implements Disposable {
     return this.#open;
   }
 
-  /** Where the window lies in its memory. */
+  /** Where the window lies in its memory. @internal */
   get place(): WindowPlace {
     return this.#place;
   }
@@ -137,21 +142,21 @@ export class Vmap implements Disposable {
     if (this.#open) this.#close();
   }
 
-  /** Takes the memory away; for the space's own use. @returns the holders to tell */
+  /** Takes the memory away. @internal @returns the holders to tell */
   revoke(): Iterable<(change: VmapChange) => void> {
     if (!this.#open) return [];
     this.#close();
     return [...this.#listeners];
   }
 
-  /** Takes the arrays of the buffer that replaced another; for the space's own use. @returns the holders to tell */
+  /** Takes the arrays of the buffer that replaced another. @internal @returns the holders to tell */
   rebind(): Iterable<(change: VmapChange) => void> {
     if (!this.#open) return [];
     this.bind();
     return [...this.#listeners];
   }
 
-  /** Takes the arrays from the memory as it is now. */
+  /** Takes the arrays from the memory as it is now. @internal */
   protected bind(): void {
     const { memory, offset, length } = this.#place;
     const whole = this.#open ? memory.provider.bytes() : NO_BYTES;

@@ -9,9 +9,9 @@ import { type GuestAddress, PAGE_SIZE, requireAddress, requireLength } from "../
 import type { FlatRange } from "../view/flat-range.ts";
 import type { FlatView } from "../view/flat-view.ts";
 import type { SpaceMemory } from "../view/space-memory.ts";
-import type { WindowLedger } from "./window-ledger.ts";
 import { Sgmap } from "./sgmap.ts";
 import { LooseVmap, Vmap, type VmapChange, type VmapOptions } from "./vmap.ts";
+import type { WindowLedger } from "./window-ledger.ts";
 
 /** Someone to tell of a change of a window. */
 export type Notice = () => void;

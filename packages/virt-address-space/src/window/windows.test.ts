@@ -167,7 +167,10 @@ describe("a scatter-gather map", () => {
     using space = guest();
     using log = space.dirtyLog("client");
     log.harvest();
-    const list = [{ address: gpa(0), length: 16 }, { address: gpa(0x1ff0), length: 32 }];
+    const list = [
+      { address: gpa(0), length: 16 },
+      { address: gpa(0x1ff0), length: 32 },
+    ];
     expect(space.trySgmap(list)).toMatchObject({ code: "unmapped", address: 0x2000 });
     expect(() => space.sgmap(list)).toThrow(expect.objectContaining({ code: "unmapped" }));
     log.harvest();

@@ -1,0 +1,25 @@
+/** Runs the samples of the packages' READMEs. */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { checked, program } from "./sample.ts";
+
+const packages = join(import.meta.dirname, "../../packages");
+
+test.each(["virt-address-space"])("the samples in the README of %s hold", (name) => {
+  const folder = join(packages, name);
+  const files = checked(program(readFileSync(join(folder, "README.md"), "utf8")));
+  const claims = Number(/"(\d+) claims hold"/.exec(files.get("main.ts") ?? "")?.[1]);
+  expect(claims).toBeGreaterThan(0);
+  // Within the package, so that its own name means the package.
+  mkdirSync(join(folder, ".cache"), { recursive: true });
+  const place = mkdtempSync(join(folder, ".cache/readme-"));
+  try {
+    for (const [file, code] of files) writeFileSync(join(place, file), code);
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(place, "main.ts")], { encoding: "utf8", timeout: 20_000 });
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: `${claims} claims hold\n`, stderr: "" });
+  } finally {
+    rmSync(place, { recursive: true });
+  }
+});

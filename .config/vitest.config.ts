@@ -1,0 +1,69 @@
+/**
+ * All tests. Two projects: `node` runs everything, `chromium` runs the same files in a real browser, but for those that
+ * need Node (`*.node.test.ts`); tests of the browser alone are `*.browser.test.ts`.
+ */
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+import { playwright } from "@vitest/browser-playwright";
+import { defineConfig, type TestProjectConfiguration } from "vitest/config";
+
+const root = join(import.meta.dirname, "..");
+
+/** Debian's Chromium, or whatever CHROMIUM names. */
+function findChromium(): string | undefined {
+  const named = process.env["CHROMIUM"];
+  const places = (process.env["PATH"] ?? "").split(delimiter);
+  const candidates =
+    named === undefined
+      ? ["chromium", "chromium-browser", "google-chrome"].flatMap((name) => places.map((place) => join(place, name)))
+      : [named];
+  return candidates.find((file) => {
+    try {
+      accessSync(file, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function inChromium(executablePath: string): TestProjectConfiguration {
+  // SharedArrayBuffer exists only in a page that is isolated from others.
+  const headers = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
+  return {
+    root,
+    server: { headers },
+    test: {
+      name: "chromium",
+      include: ["packages/*/src/**/*.test.ts"],
+      exclude: ["**/*.node.test.ts", "**/node_modules/**"],
+      browser: {
+        enabled: true,
+        headless: true,
+        screenshotFailures: false,
+        provider: playwright({ launchOptions: { executablePath, args: ["--no-sandbox"] } }),
+        instances: [{ browser: "chromium" }],
+      },
+    },
+  };
+}
+
+const chromium = findChromium();
+if (chromium === undefined) {
+  console.warn("Not run: the tests in a browser. There is no Chromium here; install one (Debian: chromium) or name one in CHROMIUM.");
+}
+
+const inNode: TestProjectConfiguration = {
+  root,
+  test: {
+    name: "node",
+    include: ["{packages,examples,docs,.config}/**/*.test.ts"],
+    exclude: ["**/*.browser.test.ts", "**/node_modules/**", "**/dist/**"],
+    testTimeout: 30_000,
+  },
+};
+
+export default defineConfig({
+  root,
+  test: { projects: chromium === undefined ? [inNode] : [inNode, inChromium(chromium)] },
+});
