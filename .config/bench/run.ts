@@ -34,6 +34,6 @@ console.log(`\n${missed === 0 ? "every target was met" : `${missed} of the targe
 if (values.save) {
   const day = new Date().toISOString().slice(0, 10);
   const machine = `${cpus()[0]?.model ?? "unknown processor"}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`;
-  const head = `# Figures\n\nTaken on ${day} by one run of \`npx -y pnpm@12 bench --save\` (${machine}).\nThe machine is shared and noisy: ratios hold, absolute times wander by half. Targets are the project's own.`;
+  const head = `---\ntitle: Figures\n---\n\n# Figures\n\nTaken on ${day} by one run of \`npx -y pnpm@12 bench --save\` (${machine}).\nThe machine is shared and noisy: ratios hold, absolute times wander by half. Targets are the project's own.`;
   writeFileSync(join(root, "docs/guides/figures.md"), `${head}\n\n${pages.join("\n\n")}\n`);
 }
