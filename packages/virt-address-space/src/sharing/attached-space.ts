@@ -4,50 +4,23 @@
  *
  * @module
  */
-import type { SpaceFault } from "../access/io-dispatch.ts";
-import { gpa } from "../address/addresses.ts";
-import { DirtyBitmap } from "../dirty/dirty-bitmap.ts";
 import type { DirtyLog } from "../dirty/dirty-log.ts";
-import type { Doorbell } from "../doorbell/doorbell.ts";
 import { VirtAddressSpaceError, type VirtAddressSpaceErrorCode } from "../error/virt-address-space-error.ts";
 import type { Batch, Holder } from "../holder/holder.ts";
 import { References, type SpaceReference } from "../holder/references.ts";
 import type { SpaceHost } from "../host/host.ts";
 import { makeDoorbell } from "../map/doorbell-maker.ts";
-import { type NextMap, SpaceCore } from "../map/space-core.ts";
+import type { SpaceCore } from "../map/space-core.ts";
 import type { SpaceRole } from "../map/space-role.ts";
 import { Transaction } from "../map/transaction.ts";
-import type { MemoryOpener } from "../memory/memory-descriptor.ts";
-import type { MemoryProvider } from "../memory/memory-provider.ts";
-import type { Notifier, NotifierOpener } from "../notifier/notifier.ts";
-import { placeRegion, Region } from "../region/region.ts";
-import type { SpaceMemory } from "../view/space-memory.ts";
+import type { AttachOptions } from "./attach-options.ts";
 import type { ControlBlock, HolderSlot } from "./control-block.ts";
 import type { SpaceDescriptor } from "./descriptor.ts";
 import { IoForwarder } from "./io-forwarder.ts";
+import { MapMirror, type Openers } from "./map-mirror.ts";
 import { ProposalWriter } from "./proposal-writer.ts";
-import type { BitmapRecord, CommitMessage, DoorbellRecord, HolderMessage, MemoryRecord, OwnerMessage, RegionRecord } from "./protocol.ts";
+import type { HolderMessage, OwnerMessage } from "./protocol.ts";
 import type { LinkReceiver, SpaceLink } from "./space-link.ts";
-
-/** How a space is attached. */
-export interface AttachOptions {
-  /** What the owner calls this holder, in errors too. */
-  readonly name?: string;
-  /** Signalled after each commit: what wakes this thread from a blocking wait, so that it can call `quiesce`. */
-  readonly wake?: Notifier;
-  /** Openers for kinds of memory besides SharedArrayBuffer. */
-  readonly memory?: readonly MemoryOpener[];
-  /** Openers for kinds of notifiers besides {@link SharedNotifier}. */
-  readonly notifiers?: readonly NotifierOpener[];
-  /** Told of what plug-ins' code did wrong in this thread. */
-  readonly onFault?: (fault: SpaceFault) => void;
-  /** Told when the owner's thread ended without releasing the space: the map is as it was last, and nobody changes it any more. */
-  readonly onOrphaned?: () => void;
-  /** How long to wait for the map, milliseconds; 2000 unless given. */
-  readonly timeoutMilliseconds?: number;
-  /** The services of the JavaScript host; those that are there, unless given. */
-  readonly host?: SpaceHost;
-}
 
 /** What an attached space is made with. */
 export interface AttachedSpaceParts {
@@ -56,7 +29,7 @@ export interface AttachedSpaceParts {
   readonly slot: HolderSlot | undefined;
   readonly host: SpaceHost;
   readonly options: AttachOptions;
-  readonly openers: { readonly memory: readonly MemoryOpener[]; readonly notifiers: readonly NotifierOpener[] };
+  readonly openers: Openers;
 }
 
 interface Proposal {
@@ -66,22 +39,16 @@ interface Proposal {
 
 /** The attached side of a space. */
 export class AttachedSpace implements SpaceRole, LinkReceiver {
-  readonly core: SpaceCore;
   readonly references: References;
   readonly owner = false;
   readonly #parts: AttachedSpaceParts;
   readonly #name: string;
-  readonly #regions = new Map<number, Region>();
-  readonly #doorbells = new Map<number, Doorbell>();
-  readonly #memoryIds = new Map<MemoryProvider, number>();
-  readonly #memories = new Map<number, MemoryProvider>();
+  readonly #mirror: MapMirror;
   readonly #batches = new Set<Batch>();
   readonly #forwarder: IoForwarder;
   readonly #proposals = new Map<number, Proposal>();
   readonly #proposed = new ProposalWriter();
-  readonly #ownNotifiers = new Set<Notifier>();
   #id = "";
-  #holder = 0;
   #nextRequest = 1;
   #acknowledged = -1;
   #orphaned = false;
@@ -91,12 +58,17 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
     this.#parts = parts;
     this.#name = parts.options.name ?? "a holder";
     const { onFault = () => {}, timeoutMilliseconds = 2000 } = parts.options;
-    this.core = new SpaceCore({
+    this.#mirror = new MapMirror({
       name,
       size,
+      ledger: parts.slot?.ledger,
+      openers: parts.openers,
+      proposed: this.#proposed,
       report: onFault,
-      numberMemory: (provider) => this.#memoryIds.get(provider) ?? 0,
-      ...(parts.slot !== undefined && { ledger: parts.slot.ledger }),
+      ring: (doorbell, count) => this.#post({ type: "ring", doorbell, count }),
+      removeDoorbell: (doorbell) => {
+        this.propose((transaction) => transaction.removeDoorbell(doorbell)).catch(this.#reportProposal);
+      },
     });
     this.references = new References(
       name,
@@ -104,6 +76,10 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
       () => this.#detach(),
     );
     this.#forwarder = new IoForwarder(parts.host, timeoutMilliseconds);
+  }
+
+  get core(): SpaceCore {
+    return this.#mirror.core;
   }
 
   get id(): string {
@@ -126,7 +102,8 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
       );
     }
     this.#post({ type: "attached", name: this.#name, wake: descriptor });
-    const ready = (): boolean => this.#holder !== 0 && this.#acknowledged >= 0 && (control?.isCurrent(this.core.view.generation) ?? true);
+    const ready = (): boolean =>
+      this.#mirror.holder !== 0 && this.#acknowledged >= 0 && (control?.isCurrent(this.core.view.generation) ?? true);
     let sure: Promise<void> | undefined;
     await new Promise<void>((resolve, reject) => {
       const give = (error?: VirtAddressSpaceError): void => {
@@ -166,11 +143,12 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
     switch (message.type) {
       case "welcome":
         this.#id = message.space;
-        this.#holder = message.holder;
+        this.#mirror.holder = message.holder;
         this.core.size = message.size;
         break;
       case "commit":
-        this.#adopt(message);
+        this.#mirror.adopt(message);
+        this.#acknowledge();
         break;
       case "proposal-done":
         this.#proposalDone(message);
@@ -193,116 +171,6 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
     this.#parts.link.post(message);
   }
 
-  #adopt(message: CommitMessage): void {
-    for (const record of message.memories) this.#openMemory(record, message.regions);
-    for (const id of message.regionsGone) this.#regions.delete(id);
-    const bases = new Map(this.core.regions);
-    for (const record of message.regions) {
-      const region = this.#regions.get(record.id) ?? this.#makeRegion(record);
-      this.#regions.set(record.id, region);
-      bases.set(region, gpa(record.base));
-    }
-    const mapped = new Set(this.#regions.values());
-    const doorbellsRemoved = message.doorbellsGone.flatMap((id) => this.#doorbells.get(id) ?? []);
-    for (const id of message.doorbellsGone) this.#doorbells.delete(id);
-    const doorbellsAdded = message.doorbells.map((record) => this.#makeDoorbell(record));
-    for (const doorbell of doorbellsAdded) this.#doorbells.set(doorbell.id, doorbell);
-    const next: NextMap = {
-      generation: message.generation,
-      regions: new Map([...bases].filter(([region]) => mapped.has(region))),
-      doorbellsAdded,
-      doorbellsRemoved,
-    };
-    const applied = this.core.apply(next, "forced");
-    if (message.bitmaps !== undefined) this.#wireBitmaps(message.bitmaps);
-    for (const doorbell of doorbellsRemoved) this.#closeNotifier(doorbell);
-    for (const memory of applied.memoriesGone) this.#closeMemory(memory);
-    this.core.tell(applied.notices);
-    this.#acknowledge();
-  }
-
-  #openMemory({ id, descriptor }: MemoryRecord, regions: readonly RegionRecord[]): void {
-    if (descriptor === undefined) return;
-    // Memory that came from this thread is taken as it is; a clone of it would be another provider.
-    const region = regions.find(({ memory, proposed }) => memory === id && proposed?.holder === this.#holder);
-    const own = region?.proposed && this.#proposed.region(region.proposed.key)?.memory;
-    const opener = this.#parts.openers.memory.find(({ kind }) => kind === descriptor.kind);
-    const provider = own ?? opener?.open(descriptor);
-    if (provider === undefined) return;
-    this.#memories.set(id, provider);
-    this.#memoryIds.set(provider, id);
-  }
-
-  #closeMemory(memory: SpaceMemory): void {
-    this.#memories.delete(memory.id);
-    this.#memoryIds.delete(memory.provider);
-    memory.release();
-  }
-
-  #makeRegion(record: RegionRecord): Region {
-    const own = record.proposed?.holder === this.#holder ? this.#proposed.region(record.proposed.key) : undefined;
-    const region =
-      own ??
-      new Region({
-        name: record.name,
-        kind: record.kind,
-        size: record.size,
-        priority: record.priority,
-        offset: record.offset,
-        readOnly: record.readOnly,
-        home: record.home,
-        memory: record.memory === undefined ? undefined : this.#memories.get(record.memory),
-        target: record.target === undefined ? undefined : this.#regions.get(record.target),
-      });
-    placeRegion(region, record.id, undefined);
-    return region;
-  }
-
-  #makeDoorbell(record: DoorbellRecord): Doorbell {
-    const own = record.proposed?.holder === this.#holder ? this.#proposed.notifier(record.proposed.key) : undefined;
-    const descriptor = record.notifier;
-    const opener = this.#parts.openers.notifiers.find(({ kind }) => kind === descriptor?.kind);
-    const notifier = own ?? (descriptor && opener?.open(descriptor)) ?? this.#ownersNotifier(record.id);
-    const { address, length } = record;
-    const doorbell = makeDoorbell(record.id, { address: gpa(address), length, notifier }, record.datamatch, (each) => {
-      if (this.#doorbells.has(each.id)) this.propose((transaction) => transaction.removeDoorbell(each)).catch(this.#reportProposal);
-    });
-    if (own !== undefined) this.#ownNotifiers.add(notifier);
-    return doorbell;
-  }
-
-  /** A notifier that was opened here ends here; one that this thread brought is its author's. */
-  #closeNotifier({ notifier }: Doorbell): void {
-    if (!this.#ownNotifiers.delete(notifier)) notifier[Symbol.dispose]();
-  }
-
-  readonly #reportProposal = (cause: unknown): void => {
-    this.core.report({ code: "protocol", name: this.#name, cause });
-  };
-
-  /** A notifier that works in the owner's thread alone is signalled by message. */
-  #ownersNotifier(doorbell: number): Notifier {
-    return {
-      signal: (count = 1) => this.#post({ type: "ring", doorbell, count }),
-      take: () => 0,
-      subscribe: () => {
-        throw new VirtAddressSpaceError(
-          "not-shareable",
-          "this notifier belongs to another thread: make it a SharedNotifier to wait for it here",
-        );
-      },
-      share: () => undefined,
-      [Symbol.dispose]: () => {},
-    };
-  }
-
-  #wireBitmaps(records: readonly BitmapRecord[]): void {
-    for (const memory of this.core.memories) {
-      const buffers = records.find((record) => record.memory === memory.id)?.buffers ?? [];
-      memory.bitmaps = buffers.map((buffer) => new DirtyBitmap(memory.provider.size, buffer));
-    }
-  }
-
   /** Tells the owner the newest generation before which nothing is used here. */
   #acknowledge(): void {
     let generation = this.core.view.generation;
@@ -311,6 +179,10 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
     this.#acknowledged = generation;
     this.#post({ type: "acknowledge", generation });
   }
+
+  readonly #reportProposal = (cause: unknown): void => {
+    this.core.report({ code: "protocol", name: this.#name, cause });
+  };
 
   holders(): readonly string[] {
     return this.references.names;
@@ -328,7 +200,7 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
     const transaction = new Transaction({
       size: this.core.size,
       regions: this.core.regions,
-      home: this.#holder,
+      home: this.#mirror.holder,
       makeDoorbell: (spec, match) => makeDoorbell(0, spec, match, () => {}),
       hasDoorbell: (doorbell) => this.core.doorbells.has(doorbell),
     });
@@ -339,7 +211,7 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
     } finally {
       asked = transaction.end();
     }
-    const { steps, keys } = this.#proposed.write(asked.steps, this.#memoryIds);
+    const { steps, keys } = this.#proposed.write(asked.steps, this.#mirror.numbers);
     const request = this.#nextRequest++;
     try {
       await new Promise<void>((resolve, reject) => {
@@ -437,14 +309,7 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
   }
 
   #detach(): void {
-    const { view, doorbells } = this.core;
-    const applied = this.core.apply(
-      { generation: view.generation, regions: new Map(), doorbellsAdded: [], doorbellsRemoved: [...doorbells] },
-      "forced",
-    );
-    for (const memory of applied.memoriesGone) this.#closeMemory(memory);
-    for (const doorbell of this.#doorbells.values()) this.#closeNotifier(doorbell);
-    this.core.tell(applied.notices);
+    this.#mirror.clear();
     this.#forwarder.gone(this.#peer);
     for (const proposal of this.#proposals.values()) {
       proposal.reject(new VirtAddressSpaceError("released", `"${this.core.name}" was let go before the owner answered`));

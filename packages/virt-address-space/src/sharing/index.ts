@@ -1,4 +1,4 @@
-export type { AttachOptions } from "./attached-space.ts";
+export type { AttachOptions } from "./attach-options.ts";
 export type { DescriptorOptions, SpaceDescriptor, Transferable } from "./descriptor.ts";
 export {
   type LinkReceiver,

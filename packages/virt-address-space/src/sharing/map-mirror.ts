@@ -1,0 +1,192 @@
+/**
+ * The owner's map in a thread that attached it: opens what commits describe, and keeps regions and doorbells under the
+ * numbers that all holders share.
+ *
+ * @module
+ */
+import type { SpaceFault } from "../access/io-dispatch.ts";
+import { gpa } from "../address/addresses.ts";
+import { DirtyBitmap } from "../dirty/dirty-bitmap.ts";
+import type { Doorbell } from "../doorbell/doorbell.ts";
+import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
+import { makeDoorbell } from "../map/doorbell-maker.ts";
+import { SpaceCore } from "../map/space-core.ts";
+import type { MemoryOpener } from "../memory/memory-descriptor.ts";
+import type { MemoryProvider } from "../memory/memory-provider.ts";
+import type { Notifier, NotifierOpener } from "../notifier/notifier.ts";
+import { placeRegion, Region } from "../region/region.ts";
+import type { SpaceMemory } from "../view/space-memory.ts";
+import type { WindowLedger } from "../window/window-ledger.ts";
+import type { ProposalWriter } from "./proposal-writer.ts";
+import type { BitmapRecord, CommitMessage, DoorbellRecord, MemoryRecord, RegionRecord } from "./protocol.ts";
+
+/** How the memory and the notifiers of other threads are opened. */
+export interface Openers {
+  readonly memory: readonly MemoryOpener[];
+  readonly notifiers: readonly NotifierOpener[];
+}
+
+/** What a mirror is made with. */
+export interface MapMirrorParts {
+  readonly name: string;
+  readonly size: number;
+  readonly ledger: WindowLedger | undefined;
+  readonly openers: Openers;
+  /** Knows what this thread proposed: that is taken as it is, and not opened anew. */
+  readonly proposed: ProposalWriter;
+  report(fault: SpaceFault): void;
+  /** Signals a notifier that works in the owner's thread alone. */
+  ring(doorbell: number, count: number): void;
+  /** Asks the owner to take a doorbell away that was disposed here. */
+  removeDoorbell(doorbell: Doorbell): void;
+}
+
+/** The map as the owner tells it. */
+export class MapMirror {
+  readonly core: SpaceCore;
+  /** The number of this holder; 0 until the owner has told it. */
+  holder = 0;
+  readonly #parts: MapMirrorParts;
+  readonly #regions = new Map<number, Region>();
+  readonly #doorbells = new Map<number, Doorbell>();
+  readonly #memories = new Map<number, MemoryProvider>();
+  readonly #numbers = new Map<MemoryProvider, number>();
+  readonly #ownNotifiers = new Set<Notifier>();
+
+  constructor(parts: MapMirrorParts) {
+    this.#parts = parts;
+    const { name, size, ledger } = parts;
+    this.core = new SpaceCore({
+      name,
+      size,
+      report: (fault) => parts.report(fault),
+      numberMemory: (provider) => this.#numbers.get(provider) ?? 0,
+      ...(ledger !== undefined && { ledger }),
+    });
+  }
+
+  /** The numbers of the memories that the space has. */
+  get numbers(): ReadonlyMap<MemoryProvider, number> {
+    return this.#numbers;
+  }
+
+  /** Makes the owner's commit the map of this thread. */
+  adopt(message: CommitMessage): void {
+    for (const record of message.memories) this.#openMemory(record, message.regions);
+    for (const id of message.regionsGone) this.#regions.delete(id);
+    const bases = new Map(this.core.regions);
+    for (const record of message.regions) {
+      const region = this.#regions.get(record.id) ?? this.#makeRegion(record);
+      this.#regions.set(record.id, region);
+      bases.set(region, gpa(record.base));
+    }
+    const mapped = new Set(this.#regions.values());
+    const doorbellsRemoved = message.doorbellsGone.flatMap((id) => this.#doorbells.get(id) ?? []);
+    for (const id of message.doorbellsGone) this.#doorbells.delete(id);
+    const doorbellsAdded = message.doorbells.map((record) => this.#makeDoorbell(record));
+    for (const doorbell of doorbellsAdded) this.#doorbells.set(doorbell.id, doorbell);
+    const applied = this.core.apply(
+      {
+        generation: message.generation,
+        regions: new Map([...bases].filter(([region]) => mapped.has(region))),
+        doorbellsAdded,
+        doorbellsRemoved,
+      },
+      "forced",
+    );
+    if (message.bitmaps !== undefined) this.#wireBitmaps(message.bitmaps);
+    for (const doorbell of doorbellsRemoved) this.#closeNotifier(doorbell);
+    for (const memory of applied.memoriesGone) this.#closeMemory(memory);
+    this.core.tell(applied.notices);
+  }
+
+  /** Lets go of everything. */
+  clear(): void {
+    const { view, doorbells } = this.core;
+    const applied = this.core.apply(
+      { generation: view.generation, regions: new Map(), doorbellsAdded: [], doorbellsRemoved: [...doorbells] },
+      "forced",
+    );
+    for (const memory of applied.memoriesGone) this.#closeMemory(memory);
+    for (const doorbell of this.#doorbells.values()) this.#closeNotifier(doorbell);
+    this.core.tell(applied.notices);
+  }
+
+  #openMemory({ id, descriptor }: MemoryRecord, regions: readonly RegionRecord[]): void {
+    if (descriptor === undefined) return;
+    // Memory that came from this thread is taken as it is; a clone of it would be another provider.
+    const region = regions.find(({ memory, proposed }) => memory === id && proposed?.holder === this.holder);
+    const own = region?.proposed && this.#parts.proposed.region(region.proposed.key)?.memory;
+    const opener = this.#parts.openers.memory.find(({ kind }) => kind === descriptor.kind);
+    const provider = own ?? opener?.open(descriptor);
+    if (provider === undefined) return;
+    this.#memories.set(id, provider);
+    this.#numbers.set(provider, id);
+  }
+
+  #closeMemory(memory: SpaceMemory): void {
+    this.#memories.delete(memory.id);
+    this.#numbers.delete(memory.provider);
+    memory.release();
+  }
+
+  #makeRegion(record: RegionRecord): Region {
+    const own = record.proposed?.holder === this.holder ? this.#parts.proposed.region(record.proposed.key) : undefined;
+    const region =
+      own ??
+      new Region({
+        name: record.name,
+        kind: record.kind,
+        size: record.size,
+        priority: record.priority,
+        offset: record.offset,
+        readOnly: record.readOnly,
+        home: record.home,
+        memory: record.memory === undefined ? undefined : this.#memories.get(record.memory),
+        target: record.target === undefined ? undefined : this.#regions.get(record.target),
+      });
+    placeRegion(region, record.id, undefined);
+    return region;
+  }
+
+  #makeDoorbell(record: DoorbellRecord): Doorbell {
+    const own = record.proposed?.holder === this.holder ? this.#parts.proposed.notifier(record.proposed.key) : undefined;
+    const descriptor = record.notifier;
+    const opener = this.#parts.openers.notifiers.find(({ kind }) => kind === descriptor?.kind);
+    const notifier = own ?? (descriptor && opener?.open(descriptor)) ?? this.#ownersNotifier(record.id);
+    const { address, length } = record;
+    const doorbell = makeDoorbell(record.id, { address: gpa(address), length, notifier }, record.datamatch, (each) => {
+      if (this.#doorbells.has(each.id)) this.#parts.removeDoorbell(each);
+    });
+    if (own !== undefined) this.#ownNotifiers.add(notifier);
+    return doorbell;
+  }
+
+  /** A notifier that was opened here ends here; one that this thread brought is its author's. */
+  #closeNotifier({ notifier }: Doorbell): void {
+    if (!this.#ownNotifiers.delete(notifier)) notifier[Symbol.dispose]();
+  }
+
+  /** A notifier that works in the owner's thread alone is signalled by message. */
+  #ownersNotifier(doorbell: number): Notifier {
+    return {
+      signal: (count = 1) => this.#parts.ring(doorbell, count),
+      take: () => 0,
+      subscribe: () => {
+        throw new VirtAddressSpaceError(
+          "not-shareable",
+          "this notifier belongs to another thread: make it a SharedNotifier to wait for it here",
+        );
+      },
+      share: () => undefined,
+      [Symbol.dispose]: () => {},
+    };
+  }
+
+  #wireBitmaps(records: readonly BitmapRecord[]): void {
+    for (const memory of this.core.memories) {
+      const buffers = records.find((record) => record.memory === memory.id)?.buffers ?? [];
+      memory.bitmaps = buffers.map((buffer) => new DirtyBitmap(memory.provider.size, buffer));
+    }
+  }
+}
