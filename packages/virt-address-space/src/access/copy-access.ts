@@ -7,7 +7,7 @@
  * @module
  */
 import { type GuestAddress, requireAddress, requireLength } from "../address/addresses.ts";
-import { type FlatRange, NO_RANGE } from "../view/flat-range.ts";
+import { copyBytes, type FlatRange, NO_RANGE } from "../view/flat-range.ts";
 import type { FlatView } from "../view/flat-view.ts";
 import type { IoValue } from "./io-dispatch.ts";
 import type { ViewCell } from "./view-cell.ts";
@@ -19,9 +19,6 @@ export interface GuestRange {
   /** Bytes. */
   readonly length: number;
 }
-
-/** Up to here a loop over bytes is faster than making a view of a part of the source. */
-const SMALL = 32;
 
 /** Misses of the cache before it moves. */
 const PATIENCE = 8;
@@ -42,8 +39,11 @@ export abstract class CopyAccess {
     this.#view = cell.view;
   }
 
-  /** The range of an address in the current view, from the cache or by search. */
-  protected find(address: number): FlatRange | undefined {
+  /**
+   * The range that holds an address, from the cache or by search: for those who walk lists of addresses. A number that is no
+   * address finds nothing, or a neighbour.
+   */
+  find(address: number): FlatRange | undefined {
     const { view } = this.cell;
     const range = this.#range;
     if (view === this.#view) {
@@ -78,8 +78,7 @@ export abstract class CopyAccess {
     if (range?.writable === true && length !== 0) {
       const offset = address - range.start;
       if (offset + length <= range.limit && Math.floor(offset) === offset && put(range.bytes, source, offset)) {
-        const { memory } = range;
-        if (memory?.tracked === true) memory.wrote(range.offset + offset, length);
+        range.wrote(offset, length);
         return 0;
       }
     }
@@ -97,7 +96,7 @@ export abstract class CopyAccess {
       const range = this.find(at);
       const n =
         range?.writable === true
-          ? writeMemory(range, at, source, done, length - done)
+          ? range.copyIn(at - range.start, source, done, length - done)
           : this.#writeIo(range, at, source, done, length - done);
       if (n === 0) break;
       done += n;
@@ -142,7 +141,7 @@ export abstract class CopyAccess {
       const { bytes } = range;
       // A fractional offset, and any offset in a detached buffer, has no byte.
       if (offset + length <= range.limit && bytes[offset] !== undefined) {
-        copyOut(bytes, offset, target, 0, length);
+        copyBytes(bytes, offset, target, 0, length);
         return 0;
       }
     }
@@ -158,7 +157,9 @@ export abstract class CopyAccess {
       const at = address + done;
       const range = this.find(at);
       if (range === undefined) break;
-      const n = range.io ? this.#readIo(range, at, target, done, length - done) : readMemory(range, at, target, done, length - done);
+      const n = range.io
+        ? this.#readIo(range, at, target, done, length - done)
+        : range.copyOut(at - range.start, target, done, length - done);
       if (n === 0) break;
       done += n;
     }
@@ -189,7 +190,7 @@ export abstract class CopyAccess {
       const range = this.find(at);
       let n: number;
       if (range?.writable === true) {
-        n = fillMemory(range, at, length - done, value);
+        n = range.fill(at - range.start, length - done, value);
       } else {
         this.#filler.fill(value);
         n = this.#writeIo(range, at, this.#filler, 0, Math.min(8, length - done));
@@ -252,11 +253,6 @@ export abstract class CopyAccess {
   }
 }
 
-/** Records a write of some bytes of a range. */
-export function wroteAt(range: FlatRange, address: number, size: number): void {
-  if (range.memory?.tracked === true) range.memory.wrote(range.offset + (address - range.start), size);
-}
-
 /** Bytes of the next access of a copy to an I/O window: as large as alignment and the rest allow. */
 function ioSize(at: number, rest: number, wide: boolean): number {
   if (wide && rest >= 8 && at % 8 === 0) return 8;
@@ -271,36 +267,5 @@ function put(target: Uint8Array, source: Uint8Array, offset: number): boolean {
     return true;
   } catch {
     return false;
-  }
-}
-
-function writeMemory(range: FlatRange, at: number, source: Uint8Array, from: number, rest: number): number {
-  if (!range.alive()) return 0;
-  const n = Math.min(rest, range.end - at);
-  range.bytes.set(source.subarray(from, from + n), at - range.start);
-  wroteAt(range, at, n);
-  return n;
-}
-
-function fillMemory(range: FlatRange, at: number, rest: number, value: number): number {
-  if (!range.alive()) return 0;
-  const n = Math.min(rest, range.end - at);
-  range.bytes.fill(value, at - range.start, at - range.start + n);
-  wroteAt(range, at, n);
-  return n;
-}
-
-function readMemory(range: FlatRange, at: number, target: Uint8Array, to: number, rest: number): number {
-  if (!range.alive()) return 0;
-  const n = Math.min(rest, range.end - at);
-  copyOut(range.bytes, at - range.start, target, to, n);
-  return n;
-}
-
-function copyOut(bytes: Uint8Array, offset: number, target: Uint8Array, to: number, length: number): void {
-  if (length > SMALL) {
-    target.set(bytes.subarray(offset, offset + length), to);
-  } else {
-    for (let i = 0; i < length; i++) target[to + i] = bytes[offset + i] as number;
   }
 }

@@ -1,7 +1,6 @@
 /** Access by guest physical address, whole: copies, scalars and atomics. @module */
 import { type GuestAddress, requireAddress } from "../address/addresses.ts";
 import type { FlatRange } from "../view/flat-range.ts";
-import { wroteAt } from "./copy-access.ts";
 import { ScalarAccess } from "./scalar-access.ts";
 
 /**
@@ -48,7 +47,7 @@ export class MemoryAccess extends ScalarAccess {
     if (width === 32) Atomics.store(range.words().u32, index / 4, value);
     else if (width === 16) Atomics.store(range.words().u16, index / 2, value);
     else Atomics.store(range.words().u8, index, value);
-    wroteAt(range, address, width / 8);
+    range.wrote(address - range.start, width / 8);
     return true;
   }
 
@@ -57,7 +56,7 @@ export class MemoryAccess extends ScalarAccess {
     const range = this.#atomicRange(address, 64, true);
     if (range === undefined) return false;
     Atomics.store(range.words().u64, (address - range.start + range.words().shift) / 8, value);
-    wroteAt(range, address, 8);
+    range.wrote(address - range.start, 8);
     return true;
   }
 
@@ -76,7 +75,7 @@ export class MemoryAccess extends ScalarAccess {
     if (width === 32) found = Atomics.compareExchange(words.u32, index / 4, expected, replacement);
     else if (width === 16) found = Atomics.compareExchange(words.u16, index / 2, expected, replacement);
     else found = Atomics.compareExchange(words.u8, index, expected, replacement);
-    wroteAt(range, address, width / 8);
+    range.wrote(address - range.start, width / 8);
     return found;
   }
 
@@ -87,7 +86,7 @@ export class MemoryAccess extends ScalarAccess {
     const words = range.words();
     const index = (address - range.start + words.shift) / 8;
     const found = Atomics.compareExchange(words.u64, index, expected, replacement);
-    wroteAt(range, address, 8);
+    range.wrote(address - range.start, 8);
     return found;
   }
 

@@ -127,8 +127,7 @@ export abstract class ScalarAccess extends CopyAccess {
     if (range?.writable === true) {
       const offset = address - range.start;
       if (offset + size <= range.limit && Math.floor(offset) === offset && put(range.data, offset, size, low, high)) {
-        const { memory } = range;
-        if (memory?.tracked === true) memory.wrote(range.offset + offset, size);
+        range.wrote(offset, size);
         return true;
       }
     }

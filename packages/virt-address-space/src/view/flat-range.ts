@@ -94,6 +94,54 @@ export class FlatRange {
     return this.bytes.length !== 0 || this.refresh();
   }
 
+  /**
+   * Copies bytes into the range, up to its end, and marks them as written.
+   *
+   * @param offset - bytes from the start of the range
+   * @param from - where to begin in the source
+   * @returns bytes copied; 0 where the memory is gone or not writable
+   */
+  copyIn(offset: number, source: Uint8Array, from: number, length: number): number {
+    if (!this.writable || !this.alive()) return 0;
+    const n = Math.min(length, this.size - offset);
+    copyBytes(source, from, this.bytes, offset, n);
+    this.wrote(offset, n);
+    return n;
+  }
+
+  /**
+   * Copies bytes out of the range, up to its end.
+   *
+   * @param offset - bytes from the start of the range
+   * @param to - where to begin in the target
+   * @returns bytes copied; 0 where the memory is gone
+   */
+  copyOut(offset: number, target: Uint8Array, to: number, length: number): number {
+    if (!this.alive()) return 0;
+    const n = Math.min(length, this.size - offset);
+    copyBytes(this.bytes, offset, target, to, n);
+    return n;
+  }
+
+  /**
+   * Sets bytes of the range to one value, up to its end, and marks them as written.
+   *
+   * @param offset - bytes from the start of the range
+   * @returns bytes set; 0 where the memory is gone or not writable
+   */
+  fill(offset: number, length: number, value: number): number {
+    if (!this.writable || !this.alive()) return 0;
+    const n = Math.min(length, this.size - offset);
+    this.bytes.fill(value, offset, offset + n);
+    this.wrote(offset, n);
+    return n;
+  }
+
+  /** Records a write that went past this object, bytes from the start of the range. */
+  wrote(offset: number, length: number): void {
+    if (this.memory?.tracked === true) this.memory.wrote(this.offset + offset, length);
+  }
+
   /** Arrays for Atomics over the same bytes. @internal */
   words(): AtomicViews {
     this.#words ??= new AtomicViews(this.bytes);
@@ -111,6 +159,18 @@ export class FlatRange {
       this.offset === content.offset &&
       this.writable === content.writable
     );
+  }
+}
+
+/** Up to here a loop over bytes is faster than making a view of a part of the source. */
+const SMALL = 32;
+
+/** Copies bytes between arrays; both have them. */
+export function copyBytes(source: Uint8Array, from: number, target: Uint8Array, to: number, length: number): void {
+  if (length > SMALL) {
+    target.set(from === 0 && length === source.length ? source : source.subarray(from, from + length), to);
+  } else {
+    for (let i = 0; i < length; i++) target[to + i] = source[from + i] as number;
   }
 }
 
