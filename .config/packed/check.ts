@@ -67,6 +67,12 @@ function makeProject(place: string, packed: readonly Packed[]): void {
     types: ["node"],
   };
   writeFileSync(join(place, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["samples"] }));
+  // As in a page: no types of Node, and no library that the packages don't ask for themselves.
+  const page = { ...compilerOptions, lib: ["ES2024", "DOM"], types: [] };
+  const neutral = packed.filter(({ name }) => name !== "@virtspace/conformance");
+  mkdirSync(join(place, "page"));
+  writeFileSync(join(place, "page/tsconfig.json"), JSON.stringify({ compilerOptions: page, include: ["."] }));
+  writeFileSync(join(place, "page/index.ts"), neutral.map(({ name }) => `export * from "${name}";\n`).join(""));
   for (const { name, folder } of packed) {
     const samples = join(place, "samples", name);
     mkdirSync(samples, { recursive: true });
@@ -85,6 +91,7 @@ try {
   makeProject(place, packed);
   await run("install in an empty project", "pnpm", ["install", "--prefer-offline", "--ignore-scripts"], place);
   await run("type-check the samples there", bin("tsc"), ["-p", "."], place);
+  await run("type-check the packages as in a page", bin("tsc"), ["-p", "page"], place);
   for (const { name, folder } of packed) {
     const files = [...program(readFileSync(join(folder, "README.md"), "utf8")).keys()];
     const samples = join("samples", name);

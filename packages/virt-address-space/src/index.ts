@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * Guest memory as an object of its own: created without a hypervisor, populated, passed and bound.
  *

@@ -99,7 +99,7 @@ export class VirtAddressSpace extends MemoryAccess implements Disposable {
   }
 
   static #create(options: SpaceOptions, generation: number): VirtAddressSpace {
-    const { name, size = MAX_ADDRESS + 1, graceMilliseconds = 2000, onFault = () => {}, host = defaultHost } = options;
+    const { name, size = MAX_ADDRESS + 1, graceMilliseconds = 2000, onFault = () => {}, host = defaultHost } = options ?? {};
     if (typeof name !== "string" || name === "") {
       throw new VirtAddressSpaceError("invalid-argument", "a space needs a name: errors and maps show it");
     }

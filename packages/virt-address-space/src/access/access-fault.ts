@@ -30,7 +30,7 @@ export class AccessFault {
   /** The fault as the exception for callers who did not expect one. */
   toError(): VirtAddressSpaceError {
     const where = this.region === undefined ? "" : ` in region "${this.region}"`;
-    return new VirtAddressSpaceError(this.code, `${REASONS[this.code]} at 0x${this.address.toString(16)}${where}`, {
+    return new VirtAddressSpaceError(this.code, `at 0x${this.address.toString(16)}${where} ${REASONS[this.code]}`, {
       address: this.address,
       region: this.region,
     });
@@ -38,11 +38,11 @@ export class AccessFault {
 }
 
 const REASONS: Readonly<Record<AccessFaultCode, string>> = {
-  unmapped: "nothing is mapped",
-  "crosses-region": "the range does not lie within one region: it is left",
-  "read-only": "the memory is read-only",
-  "not-memory": "there is an I/O window and not memory",
-  elsewhere: "what is mapped belongs to another thread and can't be reached from this one",
-  gone: "the memory has no bytes now",
-  empty: "a window of no bytes was asked for",
+  unmapped: "nothing is mapped: map memory there, or ask lookup() before",
+  "crosses-region": "the range leaves the region in which it begins: use sgmap() for windows on several, or a copy",
+  "read-only": "the memory is read-only: open the window with { write: false }",
+  "not-memory": "there is an I/O window and no memory: use reads and writes by address",
+  elsewhere: "what is mapped belongs to another thread and can't be reached from this one: share memory, or ioRead() and ioWrite()",
+  gone: "the memory has no bytes now: its provider was released, or its engine is about to replace it",
+  empty: "a window of no bytes was asked for: give it a length of at least 1",
 };

@@ -7,6 +7,7 @@
  * @module
  */
 import { type GuestAddress, requireAddress, requireLength } from "../address/addresses.ts";
+import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
 import { copyBytes, type FlatRange, NO_RANGE } from "../view/flat-range.ts";
 import type { FlatView } from "../view/flat-view.ts";
 import type { IoValue } from "./io-dispatch.ts";
@@ -75,7 +76,7 @@ export abstract class CopyAccess {
   copyTo(address: GuestAddress, source: Uint8Array): number {
     const range = this.find(address);
     const length = source.length;
-    if (range?.writable === true && length !== 0) {
+    if (range?.writable === true && length !== 0 && source.BYTES_PER_ELEMENT === 1) {
       const offset = address - range.start;
       if (offset + length <= range.limit && Math.floor(offset) === offset && put(range.bytes, source, offset)) {
         range.wrote(offset, length);
@@ -88,6 +89,7 @@ export abstract class CopyAccess {
   /** @internal */
   protected copyToSlowly(address: number, source: Uint8Array): number {
     requireAddress(address);
+    requireBytes(source);
     const { length } = source;
     let done = 0;
     // The source is checked again each time: an I/O handler may have detached it.
@@ -136,7 +138,7 @@ export abstract class CopyAccess {
   copyFrom(address: GuestAddress, target: Uint8Array): number {
     const range = this.find(address);
     const length = target.length;
-    if (range !== undefined && length !== 0) {
+    if (range !== undefined && length !== 0 && target.BYTES_PER_ELEMENT === 1) {
       const offset = address - range.start;
       const { bytes } = range;
       // A fractional offset, and any offset in a detached buffer, has no byte.
@@ -151,6 +153,7 @@ export abstract class CopyAccess {
   /** @internal */
   protected copyFromSlowly(address: number, target: Uint8Array): number {
     requireAddress(address);
+    requireBytes(target);
     const { length } = target;
     let done = 0;
     while (done < length && target.length === length) {
@@ -179,11 +182,14 @@ export abstract class CopyAccess {
    *
    * @param value - 0 to 255
    * @returns bytes not set
-   * @throws {@link VirtAddressSpaceError} `invalid-address`, `invalid-length`
+   * @throws {@link VirtAddressSpaceError} `invalid-address`, `invalid-length`, `invalid-argument`
    */
   fill(address: GuestAddress, length: number, value = 0): number {
     requireAddress(address);
     requireLength(length, 0, "the length to fill");
+    if (!Number.isInteger(value) || value < 0 || value > 255) {
+      throw new VirtAddressSpaceError("invalid-argument", `${value} is no byte: fill with a whole number from 0 to 255`, { value });
+    }
     let done = 0;
     while (done < length) {
       const at = address + done;
@@ -251,6 +257,12 @@ export abstract class CopyAccess {
       if (range.memory?.tracked === true && n > 0) range.memory.wrote(range.offset + (from - range.start), n);
     }
   }
+}
+
+/** Throws for what only looks like bytes: JavaScript would copy a string as zeros. */
+function requireBytes(bytes: Uint8Array): void {
+  if (bytes instanceof Uint8Array) return;
+  throw new VirtAddressSpaceError("invalid-argument", "a copy needs a Uint8Array: make one of the buffer, or encode the text");
 }
 
 /** Bytes of the next access of a copy to an I/O window: as large as alignment and the rest allow. */

@@ -1,5 +1,6 @@
 /** Access by guest physical address, whole: copies, scalars and atomics. @module */
 import { type GuestAddress, requireAddress } from "../address/addresses.ts";
+import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
 import type { FlatRange } from "../view/flat-range.ts";
 import { ScalarAccess } from "./scalar-access.ts";
 
@@ -93,6 +94,11 @@ export class MemoryAccess extends ScalarAccess {
   /** The memory for an atomic access: alive, aligned in the guest's eyes and in the host's. */
   #atomicRange(address: number, width: number, write: boolean): FlatRange | undefined {
     const size = width / 8;
+    if (!Number.isInteger(size)) {
+      throw new VirtAddressSpaceError("invalid-argument", `an atomic access is 8, 16 or 32 bits wide, not ${width}: the width is in bits`, {
+        width,
+      });
+    }
     if (address % size !== 0) {
       requireAddress(address);
       return undefined;

@@ -115,7 +115,11 @@ export function requireAddress(value: number): void {
 /** Throws `invalid-length` unless the value is an integer from `least` to 2^52. */
 export function requireLength(value: number, least: number, what: string): void {
   if (Number.isSafeInteger(value) && value >= least && value <= MAX_ADDRESS + 1) return;
-  throw new VirtAddressSpaceError("invalid-length", `${what} is ${String(value)}: give a whole number of bytes from ${least} to 2^52`, {
-    value,
-  });
+  throw new VirtAddressSpaceError(
+    "invalid-length",
+    `${what} is ${String(value)}: give a whole number, at least ${least} and at most 2^52`,
+    {
+      value,
+    },
+  );
 }

@@ -22,7 +22,7 @@ export function checkDoorbell(spec: DoorbellSpec): bigint | undefined {
   if (spec.length === 0 || !whole || BigInt(spec.datamatch) < 0n || BigInt(spec.datamatch) >> BigInt(spec.length * 8)) {
     throw new VirtAddressSpaceError(
       "invalid-argument",
-      `a doorbell of length ${spec.length} can't match ${String(spec.datamatch)}: give an unsigned integer that fits the length, and a length`,
+      `a doorbell of length ${spec.length} can't match ${String(spec.datamatch)}: give an unsigned integer that fits the length; a doorbell of any length (0) matches no value`,
     );
   }
   return BigInt(spec.datamatch);

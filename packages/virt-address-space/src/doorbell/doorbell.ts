@@ -2,7 +2,7 @@
 import type { GuestAddress } from "../address/addresses.ts";
 import type { Notifier } from "../notifier/notifier.ts";
 
-/** Asks for a doorbell. */
+/** Asks for a doorbell. Over RAM it never rings: no hypervisor sees those writes. */
 export interface DoorbellSpec {
   /** The first address of the write that rings. */
   readonly address: GuestAddress;

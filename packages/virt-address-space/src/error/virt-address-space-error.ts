@@ -40,7 +40,6 @@ export type VirtAddressSpaceErrorCode =
   | "orphaned"
   | "holder-unresponsive"
   | "holder-died"
-  | "handler-failed"
   // saved state
   | "damaged-state"
   | "state-version"

@@ -85,7 +85,7 @@ export class GracePeriod {
     this.#error = new VirtAddressSpaceError(
       "holder-unresponsive",
       `${holders.map((name) => `"${name}"`).join(", ")} did not let go within ${this.#timeout} ms; ` +
-        "the change stands, and what it removed stays allocated until they do (have them return to their event loop, call quiesce(), or terminate them)",
+        "the change stands, and what it removed stays allocated until they do (have them return to their event loop, end their batch(), call quiesce() with a link that can receive, or terminate them)",
       { holders, milliseconds: this.#timeout },
     );
     this.#tellPromise();

@@ -48,7 +48,7 @@ export class References {
     if (!this.#over) return;
     throw new VirtAddressSpaceError(
       "released",
-      `the space "${this.#space}" was released when its last holder let go: bind() before that to keep it`,
+      `"${this.#space}" was let go here, by its last reference in this thread: dispose later, or bind() before to keep it`,
       { space: this.#space },
     );
   }

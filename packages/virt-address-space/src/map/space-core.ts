@@ -191,7 +191,7 @@ export class SpaceCore implements ViewCell {
       for (const each of removed) this.doorbells.add(each);
       throw new VirtAddressSpaceError(
         "duplicate-doorbell",
-        `a doorbell at 0x${doorbell.address.toString(16)} of length ${doorbell.length} would ring for the same writes as one that is there`,
+        `a doorbell at 0x${doorbell.address.toString(16)} of length ${doorbell.length} would ring for the same writes as one that is there: dispose that one, or give both a datamatch`,
         { address: doorbell.address, length: doorbell.length, datamatch: doorbell.datamatch },
       );
     }

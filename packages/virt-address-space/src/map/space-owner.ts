@@ -19,10 +19,10 @@ import type { DescriptorOptions, SpaceDescriptor } from "../sharing/descriptor.t
 import { HolderHub } from "../sharing/holder-hub.ts";
 import type { SpaceLink } from "../sharing/space-link.ts";
 import type { SpaceMemory } from "../view/space-memory.ts";
-import { makeDoorbell } from "./doorbell-maker.ts";
+import { MadeDoorbell } from "./doorbell-maker.ts";
 import { type Applied, SpaceCore } from "./space-core.ts";
 import type { SpaceRole } from "./space-role.ts";
-import { type MapStep, Transaction } from "./transaction.ts";
+import { type Asked, type MapStep, Transaction } from "./transaction.ts";
 
 /** How a space is made; see `VirtAddressSpace.create`. */
 export interface SpaceOwnerOptions {
@@ -102,19 +102,17 @@ export class SpaceOwner implements SpaceRole {
       size: this.core.size,
       regions: this.core.regions,
       home: 0,
-      makeDoorbell: (spec, match) => makeDoorbell(this.#nextDoorbell++, spec, match, (doorbell) => this.#dropDoorbell(doorbell)),
+      makeDoorbell: (spec, match) => new MadeDoorbell(spec, match).place(this.#nextDoorbell++, (doorbell) => this.#dropDoorbell(doorbell)),
       hasDoorbell: (doorbell) => this.core.doorbells.has(doorbell),
     });
-    let result: T;
-    let asked: ReturnType<Transaction["end"]>;
     this.#inTransaction = true;
+    let asked: Asked<T>;
     try {
-      result = body(transaction);
+      asked = transaction.run(body);
     } finally {
       this.#inTransaction = false;
-      asked = transaction.end();
     }
-    return { result, commit: this.#commit(asked.regions, asked.steps) };
+    return { result: asked.result, commit: this.#commit(asked.regions, asked.steps) };
   }
 
   async propose<T>(body: (transaction: Transaction) => T): Promise<T> {

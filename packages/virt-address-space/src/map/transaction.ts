@@ -14,6 +14,14 @@ export type MapStep =
   | { readonly step: "addDoorbell"; readonly doorbell: Doorbell }
   | { readonly step: "removeDoorbell"; readonly doorbell: Doorbell };
 
+/** What a body asked for. */
+export interface Asked<T> {
+  readonly result: T;
+  /** The map that was asked for. */
+  readonly regions: ReadonlyMap<Region, GuestAddress>;
+  readonly steps: readonly MapStep[];
+}
+
 /** What a transaction starts from. */
 export interface MapState {
   readonly size: number;
@@ -123,15 +131,30 @@ export class Transaction {
     this.#steps.push({ step: "removeDoorbell", doorbell });
   }
 
-  /** Ends the transaction. @internal @returns what was asked for */
-  end(): { readonly regions: ReadonlyMap<Region, GuestAddress>; readonly steps: readonly MapStep[] } {
-    this.#open = false;
-    return { regions: this.#regions, steps: this.#steps };
+  /** Lets a body ask for its changes, once, and ends the transaction. @internal @returns what was asked for */
+  run<T>(body: (transaction: Transaction) => T): Asked<T> {
+    try {
+      const result = body(this);
+      if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") {
+        // What it does later fails, and must not end the process: the mistake is named here.
+        (result as PromiseLike<unknown>).then(undefined, () => {});
+        throw new VirtAddressSpaceError(
+          "invalid-argument",
+          "the body of a transaction returned a promise: await first, then change the map in a body that is not async",
+        );
+      }
+      return { result, regions: this.#regions, steps: this.#steps };
+    } finally {
+      this.#open = false;
+    }
   }
 
   #requireOpen(): void {
     if (this.#open) return;
-    throw new VirtAddressSpaceError("invalid-argument", "this transaction is over: begin another with space.transaction()");
+    throw new VirtAddressSpaceError(
+      "invalid-argument",
+      "this transaction is over: its body has returned; begin another with space.transaction()",
+    );
   }
 
   #requireMapped(region: Region): void {

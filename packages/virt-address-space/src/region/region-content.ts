@@ -59,9 +59,13 @@ function contentOf(spec: RegionSpec, name: string, priority: number, mapped: (re
   if (spec.kind === "alias") {
     const { target, offset = 0, readOnly = false } = spec;
     if (!(target instanceof Region) || !mapped(target)) {
-      throw new VirtAddressSpaceError("unknown-region", `the alias "${name}" has a target that is not mapped here`, {
-        region: name,
-      });
+      throw new VirtAddressSpaceError(
+        "unknown-region",
+        `the alias "${name}" has a target that is not mapped in this space: map the target first, or in the same transaction`,
+        {
+          region: name,
+        },
+      );
     }
     const size = sizeOfPart(name, offset, spec.size, target.size);
     return { name, kind: "alias", size, priority, offset, target, readOnly: readOnly || target.readOnly };

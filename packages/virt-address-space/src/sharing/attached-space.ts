@@ -9,7 +9,7 @@ import { VirtAddressSpaceError, type VirtAddressSpaceErrorCode } from "../error/
 import type { Batch, Holder } from "../holder/holder.ts";
 import { References, type SpaceReference } from "../holder/references.ts";
 import type { SpaceHost } from "../host/host.ts";
-import { makeDoorbell } from "../map/doorbell-maker.ts";
+import { MadeDoorbell } from "../map/doorbell-maker.ts";
 import type { SpaceCore } from "../map/space-core.ts";
 import type { SpaceRole } from "../map/space-role.ts";
 import { Transaction } from "../map/transaction.ts";
@@ -201,17 +201,11 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
       size: this.core.size,
       regions: this.core.regions,
       home: this.#mirror.holder,
-      makeDoorbell: (spec, match) => makeDoorbell(0, spec, match, () => {}),
+      makeDoorbell: (spec, match) => new MadeDoorbell(spec, match),
       hasDoorbell: (doorbell) => this.core.doorbells.has(doorbell),
     });
-    let result: T;
-    let asked: ReturnType<Transaction["end"]>;
-    try {
-      result = body(transaction);
-    } finally {
-      asked = transaction.end();
-    }
-    const { steps, keys } = this.#proposed.write(asked.steps, this.#mirror.numbers);
+    const { result, steps: asked } = transaction.run(body);
+    const { steps, keys } = this.#proposed.write(asked, this.#mirror.numbers);
     const request = this.#nextRequest++;
     try {
       await new Promise<void>((resolve, reject) => {
@@ -258,7 +252,12 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
   }
 
   quiesce(): boolean {
-    this.#parts.link.drain();
+    if (!this.#parts.link.drain()) {
+      throw new VirtAddressSpaceError(
+        "unsupported",
+        "this link can't receive outside of the event loop: attach with { receive: receiveMessageOnPort } (Node), or return to the event loop",
+      );
+    }
     return this.isCurrent();
   }
 
@@ -279,7 +278,10 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
   }
 
   #ownersBusiness(what: string): never {
-    throw new VirtAddressSpaceError("not-owner", `${what} in the thread that created "${this.core.name}"`);
+    throw new VirtAddressSpaceError(
+      "not-owner",
+      `${what} in the thread that created "${this.core.name}", not in one that attached it: do it there`,
+    );
   }
 
   ioElsewhere(address: number, size: 1 | 2 | 4 | 8, value?: bigint): Promise<bigint | undefined> {

@@ -7,9 +7,9 @@
 import type { SpaceFault } from "../access/io-dispatch.ts";
 import { gpa } from "../address/addresses.ts";
 import { DirtyBitmap } from "../dirty/dirty-bitmap.ts";
-import type { Doorbell } from "../doorbell/doorbell.ts";
+import type { Doorbell, DoorbellSpec } from "../doorbell/doorbell.ts";
 import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
-import { makeDoorbell } from "../map/doorbell-maker.ts";
+import { MadeDoorbell } from "../map/doorbell-maker.ts";
 import { SpaceCore } from "../map/space-core.ts";
 import type { MemoryOpener } from "../memory/memory-descriptor.ts";
 import type { MemoryProvider } from "../memory/memory-provider.ts";
@@ -150,16 +150,16 @@ export class MapMirror {
   }
 
   #makeDoorbell(record: DoorbellRecord): Doorbell {
-    const own = record.proposed?.holder === this.holder ? this.#parts.proposed.notifier(record.proposed.key) : undefined;
-    const descriptor = record.notifier;
-    const opener = this.#parts.openers.notifiers.find(({ kind }) => kind === descriptor?.kind);
-    const notifier = own ?? (descriptor && opener?.open(descriptor)) ?? this.#ownersNotifier(record.id);
-    const { address, length } = record;
-    const doorbell = makeDoorbell(record.id, { address: gpa(address), length, notifier }, record.datamatch, (each) => {
-      if (this.#doorbells.has(each.id)) this.#parts.removeDoorbell(each);
+    const own = record.proposed?.holder === this.holder ? this.#parts.proposed.doorbell(record.proposed.key) : undefined;
+    if (own !== undefined) this.#ownNotifiers.add(own.notifier);
+    return (own ?? new MadeDoorbell(this.#describedDoorbell(record), record.datamatch)).place(record.id, (doorbell) => {
+      if (this.#doorbells.has(doorbell.id)) this.#parts.removeDoorbell(doorbell);
     });
-    if (own !== undefined) this.#ownNotifiers.add(notifier);
-    return doorbell;
+  }
+
+  #describedDoorbell({ id, address, length, notifier }: DoorbellRecord): DoorbellSpec {
+    const opener = this.#parts.openers.notifiers.find(({ kind }) => kind === notifier?.kind);
+    return { address: gpa(address), length, notifier: (notifier && opener?.open(notifier)) ?? this.#ownersNotifier(id) };
   }
 
   /** A notifier that was opened here ends here; one that this thread brought is its author's. */

@@ -1,15 +1,15 @@
 /** A holder's side of proposals: writes the steps for the owner, and remembers what they were about until it answers. @module */
 
 import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
+import { MadeDoorbell } from "../map/doorbell-maker.ts";
 import type { MapStep } from "../map/transaction.ts";
 import type { MemoryProvider } from "../memory/memory-provider.ts";
-import type { Notifier } from "../notifier/notifier.ts";
-import type { Region } from "../region/region.ts";
+import { Region } from "../region/region.ts";
 import type { ProposedStep } from "./protocol.ts";
 
 /** Writes proposals. */
 export class ProposalWriter {
-  readonly #made = new Map<number, Region | Notifier>();
+  readonly #made = new Map<number, Region | MadeDoorbell>();
   #next = 1;
 
   /**
@@ -23,7 +23,7 @@ export class ProposalWriter {
   ): { readonly steps: readonly ProposedStep[]; readonly keys: readonly number[] } {
     const keyOf = new Map<Region, number>();
     const keys: number[] = [];
-    const remember = (what: Region | Notifier): number => {
+    const remember = (what: Region | MadeDoorbell): number => {
       const key = this.#next++;
       this.#made.set(key, what);
       keys.push(key);
@@ -59,7 +59,11 @@ export class ProposalWriter {
               "a doorbell from an attached thread needs a SharedNotifier: the writer may be in any thread",
             );
           }
-          return { step: "addDoorbell", key: remember(notifier), record: { address, length, datamatch, notifier: descriptor } };
+          return {
+            step: "addDoorbell",
+            key: remember(each.doorbell as MadeDoorbell),
+            record: { address, length, datamatch, notifier: descriptor },
+          };
         }
         case "removeDoorbell":
           return { step: "removeDoorbell", id: each.doorbell.id };
@@ -71,13 +75,13 @@ export class ProposalWriter {
   /** The region that was proposed under a key. */
   region(key: number): Region | undefined {
     const made = this.#made.get(key);
-    return made !== undefined && "priority" in made ? made : undefined;
+    return made instanceof Region ? made : undefined;
   }
 
-  /** The notifier of a doorbell that was proposed under a key. */
-  notifier(key: number): Notifier | undefined {
+  /** The doorbell that was proposed under a key. */
+  doorbell(key: number): MadeDoorbell | undefined {
     const made = this.#made.get(key);
-    return made !== undefined && "signal" in made ? made : undefined;
+    return made instanceof MadeDoorbell ? made : undefined;
   }
 
   /** The owner has answered. */

@@ -56,7 +56,7 @@ export async function readState(source: StateSource, parts: RestoreParts): Promi
       if (memory?.size !== size) {
         throw new VirtAddressSpaceError(
           "missing-memory",
-          `the restore was given ${memory?.size ?? "no"} bytes of memory where ${size} were asked for`,
+          `the restore was given ${memory?.size ?? "no"} bytes of memory where ${size} were asked for: return memory of just that size from restore's memory option`,
         );
       }
       references.push(memory.retain());

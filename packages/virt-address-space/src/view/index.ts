@@ -1,3 +1,3 @@
-export type { FlatRange } from "./flat-range.ts";
+export { copyBytes, type FlatRange } from "./flat-range.ts";
 export type { FlatView } from "./flat-view.ts";
 export type { SpaceMemory } from "./space-memory.ts";
