@@ -23,6 +23,7 @@ export {
 } from "./address/addresses.ts";
 export * from "./dirty/index.ts";
 export * from "./doorbell/index.ts";
+export type { SpaceFault } from "./error/space-fault.ts";
 export {
   VirtAddressSpaceError,
   type VirtAddressSpaceErrorCode,

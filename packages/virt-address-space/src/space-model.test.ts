@@ -50,6 +50,30 @@ class Model {
     return best && { memory: best.memory, offset: best.offset + address - best.base, writable: best.writable, region: best };
   }
 
+  /** What shows, as runs of addresses over one memory; an address plus `shift` is an offset in the memory. */
+  runs(): { from: number; to: number; memory: MemoryProvider; shift: number }[] {
+    const edges = [...new Set(this.regions.flatMap(({ base, size }) => [base, base + size]))].sort((a, b) => a - b);
+    return edges.slice(0, -1).flatMap((from, i) => {
+      const place = this.at(from);
+      return place === undefined ? [] : [{ from, to: edges[i + 1] as number, memory: place.memory, shift: place.offset - from }];
+    });
+  }
+
+  /** Changes the map: what shows at an address where it did not show before counts as written. */
+  change(change: () => void): void {
+    const before = this.runs();
+    change();
+    const after = this.runs();
+    const edges = [...new Set([...before, ...after].flatMap(({ from, to }) => [from, to]))].sort((a, b) => a - b);
+    for (const [i, from] of edges.slice(0, -1).entries()) {
+      const now = after.find((run) => run.from <= from && from < run.to);
+      const then = before.find((run) => run.from <= from && from < run.to);
+      if (now === undefined || (then?.memory === now.memory && then.shift === now.shift)) continue;
+      const last = (edges[i + 1] as number) - 1 + now.shift;
+      for (let page = Math.floor((from + now.shift) / PAGE); page * PAGE <= last; page++) this.touch(now.memory, page * PAGE);
+    }
+  }
+
   overlaps(base: number, size: number, priority: number, except?: ModelRegion): boolean {
     return this.regions.some(
       (each) => each !== except && each.priority === priority && base < each.base + each.size && each.base < base + size,
@@ -165,16 +189,9 @@ class Trial implements Disposable {
       );
       if (region === undefined) return;
       const { memory } = target;
-      this.model.regions.push({
-        region,
-        base,
-        size: length,
-        priority,
-        memory,
-        offset: target.offset + offset,
-        writable: target.writable && c % 5 !== 0,
-        target,
-      });
+      const writable = target.writable && c % 5 !== 0;
+      const alias = { region, base, size: length, priority, memory, offset: target.offset + offset, writable, target };
+      this.model.change(() => void this.model.regions.push(alias));
       return;
     }
     const offset = c;
@@ -188,7 +205,8 @@ class Trial implements Disposable {
       size,
     );
     if (region === undefined) return;
-    this.model.regions.push({ region, base, size, priority, memory, offset, writable: kind === "map", target: undefined });
+    const added = { region, base, size, priority, memory, offset, writable: kind === "map", target: undefined };
+    this.model.change(() => void this.model.regions.push(added));
     for (let page = 0; page * PAGE < memory.size; page++) this.model.touch(memory, page * PAGE);
   }
 
@@ -223,7 +241,7 @@ class Trial implements Disposable {
   /** Does a change in both; a window that the change revokes leaves its bytes dirty. */
   closeWindowsThatGo(inSpace: () => unknown, inModel: () => void): void {
     inSpace();
-    inModel();
+    this.model.change(inModel);
     const visible = new Set(this.model.regions.map(({ memory }) => memory));
     for (const memory of [...this.model.dirty.keys()]) if (!visible.has(memory)) this.model.dirty.delete(memory);
   }

@@ -8,11 +8,11 @@
  */
 import { AccessFault } from "./access/access-fault.ts";
 import type { GuestRange } from "./access/copy-access.ts";
-import type { SpaceFault } from "./access/io-dispatch.ts";
 import { MemoryAccess } from "./access/memory-access.ts";
 import { type GuestAddress, MAX_ADDRESS, requireAddress, requireLength } from "./address/addresses.ts";
 import type { DirtyLog, DirtySource } from "./dirty/dirty-log.ts";
 import type { Doorbell, DoorbellSpec } from "./doorbell/doorbell.ts";
+import type { SpaceFault } from "./error/space-fault.ts";
 import { VirtAddressSpaceError } from "./error/virt-address-space-error.ts";
 import type { Batch, Commit, Holder } from "./holder/holder.ts";
 import type { SpaceReference } from "./holder/references.ts";
@@ -167,7 +167,10 @@ export class VirtAddressSpace extends MemoryAccess implements Disposable {
   static async restore(source: StateSource, options: RestoreOptions): Promise<VirtAddressSpace> {
     const parts = await readState(source, options);
     const { name, size, generation } = parts.map;
-    const space = VirtAddressSpace.#create({ ...options, name: options.name ?? name, size }, Math.max(generation - 1, 0));
+    const space = VirtAddressSpace.#create(
+      { ...options, name: options.name ?? name, size },
+      parts.map.regions.length > 0 ? Math.max(generation - 1, 0) : generation,
+    );
     try {
       space.transaction((transaction) => parts.populate(transaction));
       return space;
@@ -256,7 +259,10 @@ export class VirtAddressSpace extends MemoryAccess implements Disposable {
    *   the promise rejects with `holder-unresponsive`, `holder-died`
    */
   unmap(region: Region): Promise<void> {
-    return this.#role.transaction((transaction) => transaction.unmap(region)).commit.settled;
+    const { settled } = this.#role.transaction((transaction) => transaction.unmap(region)).commit;
+    // Whoever does not wait for it need not hear of it: the change stands in any case.
+    settled.catch(() => {});
+    return settled;
   }
 
   /**
@@ -387,18 +393,24 @@ export class VirtAddressSpace extends MemoryAccess implements Disposable {
    * Saves the map and all bytes that are not zero, chunk by chunk as it is asked for: pages of zeros cost nothing. Each
    * chunk is consistent in itself; for a whole that is, pause whoever writes.
    *
-   * @throws {@link VirtAddressSpaceError} `elsewhere` in an attached thread that does not reach all memory, `gone`
+   * @throws {@link VirtAddressSpaceError} `elsewhere` in an attached thread that does not reach all memory, `gone`; the first
+   *   chunk throws `released` where the space was let go meanwhile
    */
   save(): Generator<Uint8Array, void> {
-    this.#role.references.requireHeld();
-    return save(this.#role.core);
+    const { core, references } = this.#role;
+    references.requireHeld();
+    const chunks = function* (): Generator<Uint8Array, void> {
+      references.requireHeld();
+      yield* save(core);
+    };
+    return chunks();
   }
 
   /**
    * Reads saved bytes back into this space, whose map must be the one that was saved. Nothing changes unless the source is
    * intact to its end. Windows stay bound and see the restored bytes.
    *
-   * @throws {@link VirtAddressSpaceError} `damaged-state`, `state-version`, `state-mismatch`, `released`
+   * @throws {@link VirtAddressSpaceError} `damaged-state`, `state-version`, `state-mismatch`, `gone`, `released`
    */
   async load(source: StateSource): Promise<void> {
     this.#role.references.requireHeld();
@@ -452,12 +464,17 @@ export class VirtAddressSpace extends MemoryAccess implements Disposable {
    * Writes to an I/O window wherever its handler lives, or rings.
    *
    * @returns whether somebody took it
-   * @throws {@link VirtAddressSpaceError} `invalid-address`
+   * @throws {@link VirtAddressSpaceError} `invalid-address`, `invalid-argument`
    */
   async ioWrite(address: GuestAddress, size: 1 | 2 | 4 | 8, value: number | bigint): Promise<boolean> {
-    const written = BigInt.asUintN(8 * size, BigInt(value));
     const { core } = this.#role;
     requireAddress(address);
+    if (typeof value !== "bigint" && !Number.isSafeInteger(value)) {
+      throw new VirtAddressSpaceError("invalid-argument", `${value} can't be written to a register: give a whole number`, { value });
+    }
+    const written = BigInt.asUintN(8 * size, BigInt(value));
+    // RAM has no doorbells: no hypervisor would see the write.
+    if (core.view.find(address)?.writable === true) return false;
     if (core.io.ring(address, size, Number(written & 0xffff_ffffn), Number(written >> 32n))) return true;
     return (await this.#io(address, size, written)) !== undefined;
   }

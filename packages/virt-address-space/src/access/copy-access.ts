@@ -214,8 +214,8 @@ export abstract class CopyAccess {
    */
   scatter(ranges: readonly GuestRange[], source: Uint8Array): number {
     let done = 0;
+    requireRanges(ranges);
     for (const { address, length } of ranges) {
-      requireLength(length, 0, "the length of a range");
       const n = Math.min(length, source.length - done);
       if (n === 0) continue;
       const left = this.copyTo(address, source.subarray(done, done + n));
@@ -232,8 +232,8 @@ export abstract class CopyAccess {
    */
   gather(ranges: readonly GuestRange[], target: Uint8Array): number {
     let done = 0;
+    requireRanges(ranges);
     for (const { address, length } of ranges) {
-      requireLength(length, 0, "the length of a range");
       const n = Math.min(length, target.length - done);
       if (n === 0) continue;
       const left = this.copyFrom(address, target.subarray(done, done + n));
@@ -247,15 +247,15 @@ export abstract class CopyAccess {
   markDirty(address: GuestAddress, length: number): void {
     requireAddress(address);
     requireLength(length, 0, "the length to mark");
-    const { ranges } = this.cell.view;
-    const end = address + length;
-    for (let i = this.cell.view.indexFrom(address); i < ranges.length; i++) {
-      const range = ranges[i] as FlatRange;
-      if (range.start >= end) break;
-      const from = Math.max(range.start, address);
-      const n = Math.min(range.end, end) - from;
-      if (range.memory?.tracked === true && n > 0) range.memory.wrote(range.offset + (from - range.start), n);
-    }
+    this.cell.view.forEachPart(address, length, (range, offset, bytes) => range.wrote(offset, bytes));
+  }
+}
+
+/** Throws for a list with a bad entry, before anything is done with the good ones. */
+function requireRanges(ranges: readonly GuestRange[]): void {
+  for (const { address, length } of ranges) {
+    requireAddress(address);
+    requireLength(length, 0, "the length of a range");
   }
 }
 

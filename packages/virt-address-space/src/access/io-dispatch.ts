@@ -5,19 +5,10 @@
  * @module
  */
 import type { DoorbellTable } from "../doorbell/doorbell-table.ts";
+import type { SpaceFault } from "../error/space-fault.ts";
 import type { IoHandler, IoSize } from "../region/io-handler.ts";
 import type { Region } from "../region/region.ts";
 import type { FlatRange } from "../view/flat-range.ts";
-
-/** Something that a plug-in's code did wrong while a guest's access was served. */
-export interface SpaceFault {
-  /** `handler-failed`: an I/O handler threw; `reentered`: a handler's own access came back to its window; `listener-failed`: one threw during a roll-back. */
-  readonly code: "handler-failed" | "reentered" | "listener-failed" | "protocol";
-  /** The region, listener or holder at fault. */
-  readonly name: string;
-  /** What was thrown. */
-  readonly cause?: unknown;
-}
 
 /** The value of an access of up to 8 bytes, as two halves: no bigint on the way. */
 export interface IoValue {

@@ -116,7 +116,8 @@ describe("copies return the bytes not copied", () => {
   test.each([-1, 0.5, Number.NaN, 2 ** 53])("%d is no length", (length) => {
     using space = guest();
     expect(() => space.fill(gpa(0), length)).toThrow(invalid("invalid-length"));
-    expect(() => space.vmap(gpa(0), length)).toThrow(invalid("invalid-length"));
+    // A window's length may be a guest's: one that is merely too large leaves the region.
+    expect(() => space.vmap(gpa(0), length)).toThrow(invalid(length > 1 ? "crosses-region" : "invalid-length"));
     expect(() => space.markDirty(gpa(0), length)).toThrow(invalid("invalid-length"));
   });
 });

@@ -3,7 +3,11 @@
  * what is dirty and not what there is. 16 Mi pages are 2 MiB of bits, 64 KiB of summary and 2 KiB above that.
  *
  * Between threads: whoever writes first stores its data, then marks. A mark sets the page's bit, then its summaries; a
- * harvest takes the summaries first, then the bits. So a bit whose mark is half done is seen by this harvest or the next.
+ * harvest takes the summaries first, then the bits. So a bit whose mark is half done is seen by this harvest or the next;
+ * and since a mark looks for all three before it does nothing, one whose thread died half-way hides no other's.
+ *
+ * What a mark does not do is wait for its data to be visible: a processor may read the bit before its own store is seen by
+ * others. A harvest that takes the bit in that moment is told the page with old bytes. The log above mends that.
  *
  * @module
  */
@@ -50,8 +54,8 @@ export class DirtyBitmap {
   mark(page: number): void {
     const word = page >>> 5;
     const bit = 1 << (page & 31);
-    // A plain read: an atomic one costs five times as much, and most marks find their page dirty already.
-    if (((this.#bits[word] as number) & bit) !== 0) return;
+    // Plain reads: atomic ones cost five times as much, and most marks find their page dirty already.
+    if (((this.#bits[word] as number) & bit) !== 0 && this.#summarised(word)) return;
     this.#set(word, bit);
   }
 
@@ -69,8 +73,15 @@ export class DirtyBitmap {
       let bits = -1;
       if (word === first >>> 5) bits &= -1 << (first & 31);
       if (word === lastWord) bits &= -1 >>> (31 - (last & 31));
-      if (((this.#bits[word] as number) & bits) !== bits) this.#set(word, bits);
+      if (((this.#bits[word] as number) & bits) !== bits || !this.#summarised(word)) this.#set(word, bits);
     }
+  }
+
+  #summarised(word: number): boolean {
+    const above = word >>> 5;
+    return (
+      ((this.#summary[above] as number) & (1 << (word & 31))) !== 0 && ((this.#top[above >>> 5] as number) & (1 << (above & 31))) !== 0
+    );
   }
 
   #set(word: number, bits: number): void {

@@ -2,11 +2,12 @@
 
 import type { GuestRange } from "../access/copy-access.ts";
 import { type GuestAddress, PAGE_SIZE } from "../address/addresses.ts";
+import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
 import type { MemoryExtent, MemoryProvider } from "../memory/memory-provider.ts";
 import type { FlatRange } from "../view/flat-range.ts";
 import type { FlatView } from "../view/flat-view.ts";
 import type { SpaceMemory } from "../view/space-memory.ts";
-import { DirtyBitmap } from "./dirty-bitmap.ts";
+import { DirtyBitmap, type DirtyRun } from "./dirty-bitmap.ts";
 
 /**
  * Somebody who sees writes that don't go through the space: a hypervisor with a log of its own. Before a harvest it is
@@ -29,6 +30,8 @@ export interface DirtyExtent extends MemoryExtent {
 export interface DirtyLogHost {
   /** Brings in what sources and open windows have to tell. */
   gather(log: DirtyLog): void;
+  /** Whether other threads write. */
+  shared(): boolean;
   view(): FlatView;
   stop(log: DirtyLog): void;
 }
@@ -48,6 +51,9 @@ export class DirtyLog implements Disposable {
   readonly id: number;
   readonly #host: DirtyLogHost;
   readonly #bitmaps = new Map<SpaceMemory, DirtyBitmap>();
+  /** What the last harvest told while other threads wrote. */
+  readonly #told = new Map<SpaceMemory, Runs>();
+  #stopped = false;
   readonly #ready: () => Promise<void>;
 
   /** @internal */
@@ -89,17 +95,40 @@ export class DirtyLog implements Disposable {
   }
 
   #take(run: (memory: SpaceMemory, offset: number, length: number) => void): void {
+    if (this.#stopped) {
+      throw new VirtAddressSpaceError("released", `the dirty log "${this.name}" was stopped: start another with space.dirtyLog()`);
+    }
     this.#host.gather(this);
     for (const [memory, bitmap] of this.#bitmaps) {
-      bitmap.harvest((firstPage, pages) => {
+      this.#takeFrom(memory, bitmap, (firstPage, pages) => {
         const offset = firstPage * PAGE_SIZE;
         run(memory, offset, Math.min(pages * PAGE_SIZE, memory.provider.size - offset));
       });
     }
   }
 
+  /**
+   * Another thread's mark may be seen before the bytes that it is about. So while others write, each page that was marked is
+   * told twice: by this harvest, and once more by the next, when its bytes have long been there.
+   */
+  #takeFrom(memory: SpaceMemory, bitmap: DirtyBitmap, run: DirtyRun): void {
+    const before = this.#told.get(memory);
+    this.#told.delete(memory);
+    const shared = this.#host.shared();
+    if (before === undefined && !shared) {
+      bitmap.harvest(run);
+      return;
+    }
+    const marked: [first: number, pages: number][] = [];
+    bitmap.harvest((first, pages) => marked.push([first, pages]));
+    if (shared && marked.length > 0) this.#told.set(memory, marked);
+    for (const [first, pages] of united(before ?? [], marked)) run(first, pages);
+  }
+
   /** Stops the log. Idempotent. */
   [Symbol.dispose](): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
     this.#host.stop(this);
   }
 
@@ -116,7 +145,21 @@ export class DirtyLog implements Disposable {
   /** Forgets a memory that was unmapped. @internal */
   forget(memory: SpaceMemory): void {
     this.#bitmaps.delete(memory);
+    this.#told.delete(memory);
   }
+}
+
+type Runs = readonly (readonly [first: number, pages: number])[];
+
+/** Two lists of runs in order, as one. */
+function united(a: Runs, b: Runs): Runs {
+  const result: [first: number, pages: number][] = [];
+  for (const [first, pages] of [...a, ...b].sort((left, right) => left[0] - right[0])) {
+    const last = result.at(-1);
+    if (last !== undefined && last[0] + last[1] >= first) last[1] = Math.max(last[1], first + pages - last[0]);
+    else result.push([first, pages]);
+  }
+  return result;
 }
 
 function placesByMemory(view: FlatView): Map<SpaceMemory, FlatRange[]> {

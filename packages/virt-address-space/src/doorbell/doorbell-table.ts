@@ -17,6 +17,9 @@ export function checkDoorbell(spec: DoorbellSpec): bigint | undefined {
   if (!LENGTHS.includes(spec.length)) {
     throw new VirtAddressSpaceError("invalid-length", `a doorbell's length is 0 (any), 1, 2, 4 or 8, not ${spec.length}`);
   }
+  if (typeof spec.notifier?.signal !== "function") {
+    throw new VirtAddressSpaceError("invalid-argument", "a doorbell needs something to ring: give a notifier");
+  }
   if (spec.datamatch === undefined) return undefined;
   const whole = typeof spec.datamatch === "bigint" || Number.isSafeInteger(spec.datamatch);
   if (spec.length === 0 || !whole || BigInt(spec.datamatch) < 0n || BigInt(spec.datamatch) >> BigInt(spec.length * 8)) {

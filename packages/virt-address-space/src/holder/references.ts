@@ -53,17 +53,24 @@ export class References {
     );
   }
 
+  /** @param onPut - called when this reference and all that were got from it have been put */
   get(name: string, onPut: () => void = () => {}): SpaceReference {
+    return this.#get(name, { count: 0, onPut });
+  }
+
+  #get(name: string, family: { count: number; readonly onPut: () => void }): SpaceReference {
     this.requireHeld();
+    family.count++;
     const put = (): void => {
       if (!this.#held.delete(reference)) return;
-      onPut();
+      family.count--;
+      if (family.count === 0) family.onPut();
       if (this.#held.size === 0) this.#beforeLast();
       if (this.#held.size > 0) return;
       this.#over = true;
       this.#last();
     };
-    const reference: SpaceReference = { name, get: () => this.get(name), put, [Symbol.dispose]: put };
+    const reference: SpaceReference = { name, get: () => this.#get(name, family), put, [Symbol.dispose]: put };
     this.#held.add(reference);
     return reference;
   }

@@ -35,6 +35,8 @@ export interface ChannelLike {
 export interface SpaceHost {
   /** Calls back once after a number of milliseconds; returns what cancels it. */
   setTimer(milliseconds: number, callback: () => void): () => void;
+  /** Makes an identity that no other thread makes. */
+  createId(): string;
   /** Makes the two ends of a message channel. */
   createChannel(): ChannelLike;
   /** How the end of another thread is noticed, where ports don't tell. */
@@ -44,6 +46,7 @@ export interface SpaceHost {
 interface Globals {
   setTimeout(callback: () => void, milliseconds: number): unknown;
   clearTimeout(timer: unknown): void;
+  readonly crypto?: { randomUUID?(): string };
   MessageChannel: new () => ChannelLike;
 }
 
@@ -53,6 +56,11 @@ export const defaultHost: SpaceHost = {
     const globals = globalThis as unknown as Globals;
     const timer = globals.setTimeout(callback, milliseconds);
     return () => globals.clearTimeout(timer);
+  },
+  createId() {
+    const { crypto } = globalThis as unknown as Globals;
+    // A page that is not secure has no UUIDs; it has no shared memory either, so its spaces never meet another thread's.
+    return crypto?.randomUUID?.() ?? `${Math.random().toString(16).slice(2)}${Math.random().toString(16).slice(2)}`;
   },
   createChannel() {
     return new (globalThis as unknown as Globals).MessageChannel();

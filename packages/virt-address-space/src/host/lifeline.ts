@@ -15,8 +15,8 @@ export interface Lifelines {
 
 /** A line of this thread. */
 export interface Lifeline {
-  /** Its name, once it is held. */
-  readonly held: Promise<string>;
+  /** Its name, once it is held; undefined where the host refuses it. */
+  readonly held: Promise<string | undefined>;
   /** Ends it. */
   letGo(): void;
 }
@@ -42,13 +42,12 @@ export function lifelinesOf(globals: object): Lifelines | undefined {
     hold() {
       const name = `virtspace ${crypto.randomUUID?.()}`;
       const { promise: end, resolve: letGo } = Promise.withResolvers<void>();
-      const { promise: held, resolve } = Promise.withResolvers<string>();
+      const { promise: held, resolve } = Promise.withResolvers<string | undefined>();
       const granted = (): Promise<void> => {
         resolve(name);
         return end;
       };
-      // A page that may not have locks is one that is not told.
-      locks.request(name, {}, granted).catch(() => resolve(name));
+      locks.request(name, {}, granted).catch(() => resolve(undefined));
       return { held, letGo };
     },
     watch(name, ended) {

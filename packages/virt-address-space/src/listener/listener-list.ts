@@ -54,9 +54,12 @@ export class ListenerList {
 
   /** Drops a listener and tells it that everything is gone. */
   leave(listener: AddressSpaceListener, all: Change): void {
-    if (!this.has(listener)) return;
     this.#drop(listener);
-    deliver([listener], all, this.#undoFailed);
+    try {
+      deliver([listener], all, undefined);
+    } catch (error) {
+      this.#report(listener, (error as VirtAddressSpaceError).cause);
+    }
   }
 
   /**
@@ -95,7 +98,7 @@ export class ListenerList {
 function deliver(
   listeners: readonly AddressSpaceListener[],
   change: Change,
-  undoFailed: (listener: AddressSpaceListener, error: unknown) => void,
+  undoFailed: ((listener: AddressSpaceListener, error: unknown) => void) | undefined,
 ): void {
   const done: Step[] = [];
   let current: AddressSpaceListener | undefined;
@@ -175,7 +178,7 @@ function deliver(
         () => {},
       );
   } catch (cause) {
-    takeBack(done, change.before, undoFailed);
+    if (undoFailed !== undefined) takeBack(done, change.before, undoFailed);
     const name = current?.name ?? "";
     throw new VirtAddressSpaceError(
       "listener-failed",

@@ -4,11 +4,12 @@
  *
  * @module
  */
-import { IoDispatch, type SpaceFault } from "../access/io-dispatch.ts";
+import { IoDispatch } from "../access/io-dispatch.ts";
 import type { ViewCell } from "../access/view-cell.ts";
 import type { GuestAddress } from "../address/addresses.ts";
 import type { Doorbell } from "../doorbell/doorbell.ts";
 import { DoorbellTable } from "../doorbell/doorbell-table.ts";
+import type { SpaceFault } from "../error/space-fault.ts";
 import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
 import type { AddressSpaceListener } from "../listener/address-space-listener.ts";
 import { type Change, ListenerList } from "../listener/listener-list.ts";
@@ -17,6 +18,7 @@ import { placeRegion, type Region } from "../region/region.ts";
 import type { FlatRange } from "../view/flat-range.ts";
 import { EMPTY_VIEW, FlatView } from "../view/flat-view.ts";
 import { flatten } from "../view/flatten.ts";
+import { newlyShown, type ShownPart } from "../view/newly-shown.ts";
 import { SpaceMemory } from "../view/space-memory.ts";
 import { viewDifference } from "../view/view-difference.ts";
 import type { WindowLedger } from "../window/window-ledger.ts";
@@ -35,8 +37,10 @@ export interface Applied {
   readonly mapped: readonly Region[];
   readonly unmapped: readonly Region[];
   readonly memoriesAdded: readonly SpaceMemory[];
-  /** No longer mapped; to be released after a grace period. */
+  /** No longer mapped; to be given to {@link SpaceCore.retire} after a grace period. */
   readonly memoriesGone: readonly SpaceMemory[];
+  /** Memory that shows where it did not before. */
+  readonly shown: readonly ShownPart[];
   /** Holders of windows to be told, once the change is over. */
   readonly notices: readonly Notice[];
 }
@@ -61,10 +65,12 @@ export class SpaceCore implements ViewCell {
   readonly io: IoDispatch;
   readonly windows: WindowSet;
   readonly listeners: ListenerList;
-  readonly report: (fault: SpaceFault) => void;
   view: FlatView = EMPTY_VIEW;
+  readonly #report: (fault: SpaceFault) => void;
   #regions: ReadonlyMap<Region, GuestAddress> = new Map();
   readonly #memories = new Map<MemoryProvider, SpaceMemory>();
+  /** No longer mapped, and still used by those who have not let go: mapped again, it is the same memory. */
+  readonly #retiring = new Map<MemoryProvider, SpaceMemory>();
   readonly #numberMemory: (provider: MemoryProvider) => number;
   #logging = false;
   #busy = false;
@@ -73,13 +79,22 @@ export class SpaceCore implements ViewCell {
   constructor(options: SpaceCoreOptions) {
     this.name = options.name;
     this.size = options.size;
-    this.report = options.report;
+    this.#report = options.report;
     this.#numberMemory = options.numberMemory;
-    this.io = new IoDispatch(this.doorbells, options.report);
+    this.io = new IoDispatch(this.doorbells, (fault) => this.report(fault));
     this.windows = new WindowSet(options.ledger);
     this.listeners = new ListenerList((listener, cause) => {
-      options.report({ code: "listener-failed", name: listener.name, cause });
+      this.report({ code: "listener-failed", name: listener.name, cause });
     });
+  }
+
+  /** Tells the author what a plug-in's code did wrong; a report that fails must not fail a guest's access. */
+  report(fault: SpaceFault): void {
+    try {
+      this.#report(fault);
+    } catch {
+      // There is nobody left to tell.
+    }
   }
 
   get regions(): ReadonlyMap<Region, GuestAddress> {
@@ -125,7 +140,7 @@ export class SpaceCore implements ViewCell {
       for (const region of next.regions.keys()) {
         const { memory } = region;
         if (memory === undefined || this.#memories.has(memory) || added.has(memory)) continue;
-        added.set(memory, new SpaceMemory(this.#numberMemory(memory), memory, (each) => this.#memoryMoved(each)));
+        added.set(memory, this.#retiring.get(memory) ?? this.#makeMemory(memory));
       }
       const memoryOf = (provider: MemoryProvider): SpaceMemory => (this.#memories.get(provider) ?? added.get(provider)) as SpaceMemory;
       const placed = Array.from(next.regions, ([region, base]) => ({ region, base }));
@@ -142,11 +157,15 @@ export class SpaceCore implements ViewCell {
       }
       return this.#publish(next, view, added);
     } catch (error) {
-      for (const memory of added.values()) memory.abandon();
+      for (const memory of added.values()) if (memory.retiring === 0) memory.abandon();
       throw error;
     } finally {
       this.#busy = false;
     }
+  }
+
+  #makeMemory(provider: MemoryProvider): SpaceMemory {
+    return new SpaceMemory(this.#numberMemory(provider), provider, (each) => this.#memoryMoved(each));
   }
 
   #publish(next: NextMap, view: FlatView, added: ReadonlyMap<MemoryProvider, SpaceMemory>): Applied {
@@ -170,11 +189,28 @@ export class SpaceCore implements ViewCell {
     for (const [provider, memory] of this.#memories) {
       if (used.has(provider)) continue;
       this.#memories.delete(provider);
+      this.#retiring.set(provider, memory);
+      memory.retiring++;
       memoriesGone.push(memory);
     }
+    const shown = newlyShown(this.view, view);
     this.view = view;
     const notices = this.windows.revalidate(view);
-    return { mapped, unmapped, memoriesAdded: [...added.values()], memoriesGone, notices };
+    return { mapped, unmapped, memoriesAdded: [...added.values()], memoriesGone, shown, notices };
+  }
+
+  /** The grace period of a memory that was removed is over: it is released, unless it was mapped again. @returns whether it was */
+  retire(memory: SpaceMemory): boolean {
+    memory.retiring--;
+    if (memory.retiring > 0) return false;
+    this.#retiring.delete(memory.provider);
+    if (this.#memories.get(memory.provider) === memory) return false;
+    try {
+      memory.release();
+    } catch (cause) {
+      this.report({ code: "provider-failed", name: `${memory.provider.kind} memory`, cause });
+    }
+    return true;
   }
 
   /** Removes some doorbells and adds others, or throws `duplicate-doorbell` with nothing done. */
@@ -210,8 +246,10 @@ export class SpaceCore implements ViewCell {
   /** Tells listeners that writes must, or need no longer, be recorded. */
   setLogging(on: boolean): void {
     if (this.#logging === on) return;
+    const change = { unchanged: this.view.ranges, before: this.view, after: this.view };
     this.#guarded(() => {
-      this.listeners.deliver({ log: on ? "started" : "stopped", unchanged: this.view.ranges, before: this.view, after: this.view });
+      if (on) this.listeners.deliver({ ...change, log: "started" });
+      else this.listeners.force({ ...change, log: "stopped" });
     });
     this.#logging = on;
   }
@@ -232,11 +270,15 @@ export class SpaceCore implements ViewCell {
     this.#guarded(() => this.listeners.join(listener, all));
     return {
       [Symbol.dispose]: () => {
-        if (!this.listeners.has(listener)) return;
-        this.requireIdle();
-        this.#guarded(() => this.listeners.leave(listener, this.#everythingGone()));
+        // Inside a commit it takes effect after it: disposing works anywhere.
+        if (this.#busy) void Promise.resolve().then(() => this.#leave(listener));
+        else this.#leave(listener);
       },
     };
+  }
+
+  #leave(listener: AddressSpaceListener): void {
+    if (this.listeners.has(listener)) this.#guarded(() => this.listeners.leave(listener, this.#everythingGone()));
   }
 
   #everythingGone(): Change {

@@ -4,11 +4,11 @@
  *
  * @module
  */
-import type { SpaceFault } from "../access/io-dispatch.ts";
-import { MemoryAccess } from "../access/memory-access.ts";
-import type { GuestAddress } from "../address/addresses.ts";
+
+import { type GuestAddress, requireAddress, requireLength } from "../address/addresses.ts";
 import { DirtyLog, type DirtySource } from "../dirty/dirty-log.ts";
 import type { Doorbell } from "../doorbell/doorbell.ts";
+import type { SpaceFault } from "../error/space-fault.ts";
 import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
 import { GracePeriods, type Participant } from "../holder/grace-period.ts";
 import type { Batch, Commit, Holder } from "../holder/holder.ts";
@@ -41,15 +41,12 @@ interface AskedHolder {
   readonly participant: Participant;
 }
 
-let created = 0;
-
 /** The owner's side of a space. */
 export class SpaceOwner implements SpaceRole {
   readonly id: string;
   readonly core: SpaceCore;
   readonly references: References;
   readonly owner = true;
-  readonly #access: MemoryAccess;
   readonly #graces: GracePeriods;
   readonly #hub: HolderHub;
   readonly #asked = new Set<AskedHolder>();
@@ -65,9 +62,8 @@ export class SpaceOwner implements SpaceRole {
   constructor(options: SpaceOwnerOptions) {
     const { name, size, report, host } = options;
     this.#generation = options.generation;
-    this.id = `${name}#${++created}`;
+    this.id = host.createId();
     this.core = new SpaceCore({ name, size, report, numberMemory: () => this.#nextMemory++ });
-    this.#access = new MemoryAccess(this.core);
     this.references = new References(
       name,
       () => this.#hub.settleDescriptors(),
@@ -120,18 +116,20 @@ export class SpaceOwner implements SpaceRole {
   }
 
   #dropDoorbell(doorbell: Doorbell): void {
-    if (this.references.released || !this.core.doorbells.has(doorbell)) return;
-    this.transaction((transaction) => transaction.removeDoorbell(doorbell));
+    this.#whenIdle(() => {
+      if (this.references.released || !this.core.doorbells.has(doorbell)) return;
+      this.#commit(this.core.regions, [{ step: "removeDoorbell", doorbell }], "forced");
+    });
   }
 
   /** Commits steps that were not made by a transaction: those that clean up after a holder. */
   #commitSteps(steps: readonly MapStep[]): void {
     const regions = new Map(this.core.regions);
     for (const step of steps) if (step.step === "unmap") regions.delete(step.region);
-    this.#commit(regions, steps);
+    this.#commit(regions, steps, "forced");
   }
 
-  #commit(regions: ReadonlyMap<Region, GuestAddress>, steps: readonly MapStep[]): Commit {
+  #commit(regions: ReadonlyMap<Region, GuestAddress>, steps: readonly MapStep[], mode: "atomic" | "forced" = "atomic"): Commit {
     // The body of the transaction may have put the last reference.
     this.references.requireHeld();
     if (steps.length === 0) return this.#commitOf(this.#generation, () => Promise.resolve());
@@ -142,21 +140,20 @@ export class SpaceOwner implements SpaceRole {
       else if (step.step === "removeDoorbell" && !added.delete(step.doorbell)) removed.push(step.doorbell);
     }
     this.#hub.requireShareable(regions.keys());
-    const applied = this.core.apply({
-      generation: this.#generation + 1,
-      regions,
-      doorbellsAdded: [...added],
-      doorbellsRemoved: removed,
-    });
+    const applied = this.core.apply(
+      { generation: this.#generation + 1, regions, doorbellsAdded: [...added], doorbellsRemoved: removed },
+      mode,
+    );
     return this.#committed(applied, [...added], removed);
   }
 
   /** What follows once the map has changed: bitmaps, other threads, the grace period, word to windows' holders. */
   #committed(applied: Applied, doorbells: readonly Doorbell[] = [], doorbellsGone: readonly Doorbell[] = [], logsChanged = false): Commit {
     const generation = ++this.#generation;
-    for (const memory of applied.memoriesAdded) {
-      // Nobody has seen these bytes yet: to a client that copies what is dirty, all of them are.
-      for (const log of this.#logs) log.bitmapOf(memory).markBytes(0, memory.provider.size);
+    // Nobody has seen these bytes yet: to a client that copies what is dirty, all of them are.
+    for (const log of this.#logs) {
+      for (const memory of applied.memoriesAdded) log.bitmapOf(memory).markBytes(0, memory.provider.size);
+      for (const { memory, offset, length } of applied.shown) log.bitmapOf(memory).markBytes(offset, length);
     }
     const bitmapsChanged = logsChanged || (this.#logs.size > 0 && applied.memoriesAdded.length > 0);
     if (bitmapsChanged) this.#wireBitmaps();
@@ -180,8 +177,7 @@ export class SpaceOwner implements SpaceRole {
   }
 
   #free(memory: SpaceMemory): void {
-    for (const log of this.#logs) log.forget(memory);
-    memory.release();
+    if (this.core.retire(memory)) for (const log of this.#logs) log.forget(memory);
   }
 
   async #ask(holder: Holder, participant: Participant, generation: number): Promise<void> {
@@ -190,7 +186,7 @@ export class SpaceOwner implements SpaceRole {
       this.#graces.acknowledge(participant, generation);
     } catch (cause) {
       // It has not let go, so nothing is freed under it; the grace period will name it.
-      this.core.report({ code: "listener-failed", name: holder.name, cause });
+      this.core.report({ code: "holder-failed", name: holder.name, cause });
     }
   }
 
@@ -222,35 +218,50 @@ export class SpaceOwner implements SpaceRole {
   dirtyLog(name: string): DirtyLog {
     this.references.requireHeld();
     this.core.requireIdle();
-    this.core.setLogging(true);
     let commit: Commit;
     const log: DirtyLog = new DirtyLog(
       this.#nextLog++,
       name,
-      { gather: (each) => this.#gather(each), view: () => this.core.view, stop: (each) => this.#stopLog(each) },
+      {
+        gather: (each) => this.#gather(each),
+        shared: () => this.#hub.attached,
+        view: () => this.core.view,
+        stop: (each) => this.#whenIdle(() => this.#stopLog(each)),
+      },
       () => commit.settled,
     );
+    this.core.setLogging(true);
     this.#logs.add(log);
     for (const memory of this.core.memories) log.bitmapOf(memory);
-    commit = this.#logsChanged();
+    try {
+      commit = this.#logsChanged("atomic");
+    } catch (error) {
+      this.#stopLog(log);
+      throw error;
+    }
     return log;
   }
 
+  /** Stops a log in any case: a listener that refuses is dropped, since nobody could go on logging for it. */
   #stopLog(log: DirtyLog): void {
     if (!this.#logs.delete(log) || this.references.released) return;
     if (this.#logs.size === 0) this.core.setLogging(false);
-    this.#logsChanged();
+    this.#logsChanged("forced");
   }
 
   /** A change of the logs is a commit of the same map: every thread must hear of it, and `ready` waits for that. */
-  #logsChanged(): Commit {
-    const applied = this.core.apply({
-      generation: this.#generation + 1,
-      regions: this.core.regions,
-      doorbellsAdded: [],
-      doorbellsRemoved: [],
-    });
+  #logsChanged(mode: "atomic" | "forced"): Commit {
+    const applied = this.core.apply(
+      { generation: this.#generation + 1, regions: this.core.regions, doorbellsAdded: [], doorbellsRemoved: [] },
+      mode,
+    );
     return this.#committed(applied, [], [], true);
+  }
+
+  /** Disposing must work anywhere: inside a listener or a transaction it takes effect when that is over. */
+  #whenIdle(task: () => void): void {
+    if (!this.core.busy && !this.#inTransaction) task();
+    else void Promise.resolve().then(task);
   }
 
   #wireBitmaps(): void {
@@ -260,14 +271,20 @@ export class SpaceOwner implements SpaceRole {
   #gather(log: DirtyLog): void {
     for (const source of this.#sources) {
       try {
-        source.sync((address, length) => this.#access.markDirty(address, length));
+        source.sync((address, length) => this.#mark(address, length));
       } catch (cause) {
-        this.core.report({ code: "listener-failed", name: source.name, cause });
-        for (const memory of this.core.memories) memory.wrote(0, memory.provider.size);
+        this.core.report({ code: "source-failed", name: source.name, cause });
+        for (const memory of this.core.memories) memory.mark(0, memory.provider.size);
       }
     }
     this.core.windows.forEachUnmarked((memory, offset, length) => log.bitmapOf(memory).markBytes(offset, length));
     this.#hub.gatherWindows(log);
+  }
+
+  #mark(address: GuestAddress, length: number): void {
+    requireAddress(address);
+    requireLength(length, 0, "the length to mark");
+    this.core.view.forEachPart(address, length, (range, offset, bytes) => range.memory?.mark(range.offset + offset, bytes));
   }
 
   addDirtySource(source: DirtySource): Disposable {
@@ -313,6 +330,6 @@ export class SpaceOwner implements SpaceRole {
     for (const { holder, participant } of [...this.#asked]) void this.#ask(holder, participant, this.#generation);
     this.#hub.close();
     this.core.tell(applied.notices);
-    period.settled.catch((cause: unknown) => this.core.report({ code: "listener-failed", name: this.core.name, cause }));
+    period.settled.catch((cause: unknown) => this.core.report({ code: "holder-failed", name: this.core.name, cause }));
   }
 }

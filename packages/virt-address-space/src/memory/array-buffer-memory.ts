@@ -1,6 +1,6 @@
 /** Memory in an ArrayBuffer of this thread. @module */
 import { requireLength } from "../address/addresses.ts";
-import { MemoryProvider, NO_BYTES } from "./memory-provider.ts";
+import { allocated, MemoryProvider, NO_BYTES } from "./memory-provider.ts";
 
 /** Memory in an ArrayBuffer: for tests and for machines that live in one thread. It can't be shared with another. */
 export class ArrayBufferMemory extends MemoryProvider {
@@ -30,5 +30,5 @@ export class ArrayBufferMemory extends MemoryProvider {
  */
 export function arrayBufferMemory(size: number): ArrayBufferMemory {
   requireLength(size, 1, "the size of the memory");
-  return new ArrayBufferMemory(new ArrayBuffer(size));
+  return new ArrayBufferMemory(allocated(size, () => new ArrayBuffer(size)));
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { requireLength } from "../address/addresses.ts";
 import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
 import { MemoryProvider, NO_BYTES } from "./memory-provider.ts";
 
@@ -32,6 +33,7 @@ export class EngineMemory extends MemoryProvider {
   /** @throws {@link VirtAddressSpaceError} `invalid-length`, `out-of-bounds` where the buffer does not hold the memory now */
   constructor(options: EngineMemoryOptions) {
     super(options.size);
+    requireLength(options.offset ?? 0, 0, "where the memory begins in the engine's buffer");
     this.#options = options;
     this.observesWrites = options.hostWrote !== undefined;
     if (this.bytes().length === 0) {

@@ -146,3 +146,17 @@ export abstract class MemoryProvider {
     for (const listener of [...this.#moveListeners]) listener();
   }
 }
+
+/** Makes a buffer, or throws `invalid-length` where the host has not that much. */
+export function allocated<T>(size: number, make: () => T): T {
+  try {
+    return make();
+  } catch (cause) {
+    throw new VirtAddressSpaceError(
+      "invalid-length",
+      `this host can't give ${size} bytes in one piece: map several smaller ones`,
+      { value: size },
+      { cause },
+    );
+  }
+}

@@ -2,7 +2,7 @@
 import { requireLength } from "../address/addresses.ts";
 import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
 import type { MemoryDescriptor, MemoryOpener } from "./memory-descriptor.ts";
-import { MemoryProvider, NO_BYTES } from "./memory-provider.ts";
+import { allocated, MemoryProvider, NO_BYTES } from "./memory-provider.ts";
 
 const KIND = "shared-array-buffer";
 
@@ -50,7 +50,7 @@ export function requireSharedArrayBuffer(need: string): void {
 export function sharedMemory(size: number): SharedMemory {
   requireLength(size, 1, "the size of the memory");
   requireSharedArrayBuffer("shared memory");
-  return new SharedMemory(new SharedArrayBuffer(size));
+  return new SharedMemory(allocated(size, () => new SharedArrayBuffer(size)));
 }
 
 /** Opens the memory that {@link SharedMemory.share} described; every attach has it. */

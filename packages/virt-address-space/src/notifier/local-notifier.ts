@@ -1,15 +1,16 @@
 /** A notifier within one thread. @module */
-import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
 import type { Notifier } from "./notifier.ts";
+import { callSubscriber, MOST_SIGNALS, requireCount, requireFree, type Subscription } from "./subscription.ts";
 
 /** A counter whose subscriber is called in a microtask after a signal. */
 export class LocalNotifier implements Notifier {
   #count = 0;
   #scheduled = false;
-  #callback: ((count: number) => void) | undefined;
+  #subscription: Subscription | undefined;
 
   signal(count = 1): void {
-    this.#count += count;
+    requireCount(count);
+    this.#count = Math.min(this.#count + count, MOST_SIGNALS);
     this.#schedule();
   }
 
@@ -20,14 +21,16 @@ export class LocalNotifier implements Notifier {
   }
 
   subscribe(callback: (count: number) => void): Disposable {
-    requireFree(this.#callback);
-    this.#callback = callback;
-    this.#schedule();
-    return {
+    requireFree(this.#subscription);
+    const subscription: Subscription = {
+      callback,
       [Symbol.dispose]: () => {
-        if (this.#callback === callback) this.#callback = undefined;
+        if (this.#subscription === subscription) this.#subscription = undefined;
       },
     };
+    this.#subscription = subscription;
+    this.#schedule();
+    return subscription;
   }
 
   share(): undefined {
@@ -36,22 +39,15 @@ export class LocalNotifier implements Notifier {
 
   /** Drops the subscriber. */
   [Symbol.dispose](): void {
-    this.#callback = undefined;
+    this.#subscription = undefined;
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#callback === undefined || this.#count === 0) return;
+    if (this.#scheduled || this.#subscription === undefined || this.#count === 0) return;
     this.#scheduled = true;
     void Promise.resolve().then(() => {
       this.#scheduled = false;
-      if (this.#callback === undefined || this.#count === 0) return;
-      this.#callback(this.take());
+      if (this.#subscription !== undefined && this.#count !== 0) callSubscriber(this.#subscription, this.take());
     });
   }
-}
-
-/** Throws `busy` where a notifier has a subscriber already. */
-export function requireFree(callback: unknown): void {
-  if (callback === undefined) return;
-  throw new VirtAddressSpaceError("busy", "this notifier has a subscriber: dispose that one first, or use a notifier of your own");
 }

@@ -1,8 +1,8 @@
 /** A notifier between threads, on a SharedArrayBuffer and Atomics. @module */
 import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
 import { requireSharedArrayBuffer } from "../memory/shared-memory.ts";
-import { requireFree } from "./local-notifier.ts";
 import type { Notifier, NotifierDescriptor, NotifierOpener } from "./notifier.ts";
+import { callSubscriber, MOST_SIGNALS, requireCount, requireFree, type Subscription } from "./subscription.ts";
 
 const COUNT = 0;
 const BYTES = 4;
@@ -15,7 +15,7 @@ const KIND = "shared";
 export class SharedNotifier implements Notifier {
   readonly #words: Int32Array;
   readonly #buffer: SharedArrayBuffer;
-  #callback: ((count: number) => void) | undefined;
+  #subscription: Subscription | undefined;
   #disposed = false;
 
   /**
@@ -29,7 +29,14 @@ export class SharedNotifier implements Notifier {
   }
 
   signal(count = 1): void {
-    Atomics.add(this.#words, COUNT, count);
+    requireCount(count);
+    // By compare and exchange, so that a flood of signals stops at the most and does not wrap.
+    let before = Atomics.load(this.#words, COUNT);
+    for (;;) {
+      const found = Atomics.compareExchange(this.#words, COUNT, before, Math.min(before + count, MOST_SIGNALS));
+      if (found === before) break;
+      before = found;
+    }
     Atomics.notify(this.#words, COUNT);
   }
 
@@ -59,22 +66,29 @@ export class SharedNotifier implements Notifier {
    * @param milliseconds - at the most; for ever unless given
    */
   async waitAsync(milliseconds: number = Number.POSITIVE_INFINITY): Promise<number> {
-    const count = this.take();
-    if (count !== 0 || this.#disposed) return count;
-    await Atomics.waitAsync(this.#words, COUNT, 0, milliseconds).value;
-    return this.#disposed ? 0 : this.take();
+    let count = this.take();
+    while (count === 0 && !this.#disposed) {
+      await Atomics.waitAsync(this.#words, COUNT, 0, milliseconds).value;
+      if (this.#disposed) return 0;
+      count = this.take();
+      if (milliseconds !== Number.POSITIVE_INFINITY) break;
+    }
+    return count;
   }
 
   subscribe(callback: (count: number) => void): Disposable {
-    requireFree(this.#callback);
-    this.#callback = callback;
-    void this.#serve(callback);
-    return {
+    requireFree(this.#subscription);
+    const subscription: Subscription = {
+      callback,
       [Symbol.dispose]: () => {
-        if (this.#callback === callback) this.#callback = undefined;
+        if (this.#subscription !== subscription) return;
+        this.#subscription = undefined;
         this.#wakeWaiters();
       },
     };
+    this.#subscription = subscription;
+    void this.#serve(subscription);
+    return subscription;
   }
 
   share(): NotifierDescriptor {
@@ -84,21 +98,21 @@ export class SharedNotifier implements Notifier {
   /** Ends this thread's subscription and waits; other threads go on. */
   [Symbol.dispose](): void {
     this.#disposed = true;
-    this.#callback = undefined;
+    this.#subscription = undefined;
     this.#wakeWaiters();
   }
 
-  async #serve(callback: (count: number) => void): Promise<void> {
-    while (this.#callback === callback && !this.#disposed) {
+  async #serve(subscription: Subscription): Promise<void> {
+    while (this.#subscription === subscription && !this.#disposed) {
       const { value } = Atomics.waitAsync(this.#words, COUNT, 0);
       await value;
-      if (this.#callback !== callback || this.#disposed) return;
+      if (this.#subscription !== subscription || this.#disposed) return;
       const count = this.take();
-      if (count !== 0) callback(count);
+      if (count !== 0) callSubscriber(subscription, count);
     }
   }
 
-  /** Lets pending waits look again: those of other threads find nothing new and wait on. */
+  /** Lets pending waits look again: those that have no limit and find nothing new wait on. */
   #wakeWaiters(): void {
     Atomics.notify(this.#words, COUNT);
   }

@@ -47,6 +47,15 @@ export function regionContent(spec: RegionSpec, spaceSize: number, mapped: (regi
   return content;
 }
 
+/** Aliases that may stand behind each other. */
+export const MAX_ALIAS_DEPTH = 64;
+
+function aliasDepth(region: Region): number {
+  let depth = 0;
+  for (let at: Region | undefined = region.target; at !== undefined; at = at.target) depth++;
+  return depth;
+}
+
 function contentOf(spec: RegionSpec, name: string, priority: number, mapped: (region: Region) => boolean): RegionContent {
   if (spec.kind === "io") {
     requireLength(spec.size, 1, `the size of region "${name}"`);
@@ -66,6 +75,9 @@ function contentOf(spec: RegionSpec, name: string, priority: number, mapped: (re
           region: name,
         },
       );
+    }
+    if (aliasDepth(target) >= MAX_ALIAS_DEPTH) {
+      wrong(`the alias "${name}" would be the last of a chain of more than ${MAX_ALIAS_DEPTH}: alias the memory behind them`);
     }
     const size = sizeOfPart(name, offset, spec.size, target.size);
     return { name, kind: "alias", size, priority, offset, target, readOnly: readOnly || target.readOnly };

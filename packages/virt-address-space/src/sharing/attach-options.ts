@@ -1,5 +1,5 @@
 /** How a space is attached. @module */
-import type { SpaceFault } from "../access/io-dispatch.ts";
+import type { SpaceFault } from "../error/space-fault.ts";
 import type { SpaceHost } from "../host/host.ts";
 import type { MemoryOpener } from "../memory/memory-descriptor.ts";
 import type { Notifier, NotifierOpener } from "../notifier/notifier.ts";

@@ -13,6 +13,7 @@ import { MadeDoorbell } from "../map/doorbell-maker.ts";
 import type { SpaceCore } from "../map/space-core.ts";
 import type { SpaceRole } from "../map/space-role.ts";
 import { Transaction } from "../map/transaction.ts";
+import type { SpaceMemory } from "../view/space-memory.ts";
 import type { AttachOptions } from "./attach-options.ts";
 import type { ControlBlock, HolderSlot } from "./control-block.ts";
 import type { SpaceDescriptor } from "./descriptor.ts";
@@ -48,6 +49,11 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
   readonly #forwarder: IoForwarder;
   readonly #proposals = new Map<number, Proposal>();
   readonly #proposed = new ProposalWriter();
+  /** Memory that commits removed while batches were open that may still use it. */
+  readonly #retired: { readonly generation: number; readonly memories: readonly SpaceMemory[] }[] = [];
+  /** Why the first map could not be had. */
+  #refusal: Error | undefined;
+  #joined = false;
   #id = "";
   #nextRequest = 1;
   #acknowledged = -1;
@@ -64,7 +70,11 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
       ledger: parts.slot?.ledger,
       openers: parts.openers,
       proposed: this.#proposed,
-      report: onFault,
+      report: (fault) => {
+        // Until the map has come there is a caller who can be told; later there is only the report.
+        if (fault.code === "opener-failed" && !this.#joined && fault.cause instanceof Error) this.#refusal ??= fault.cause;
+        onFault(fault);
+      },
       ring: (doorbell, count) => this.#post({ type: "ring", doorbell, count }),
       removeDoorbell: (doorbell) => {
         this.propose((transaction) => transaction.removeDoorbell(doorbell)).catch(this.#reportProposal);
@@ -106,7 +116,7 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
       this.#mirror.holder !== 0 && this.#acknowledged >= 0 && (control?.isCurrent(this.core.view.generation) ?? true);
     let sure: Promise<void> | undefined;
     await new Promise<void>((resolve, reject) => {
-      const give = (error?: VirtAddressSpaceError): void => {
+      const give = (error?: Error): void => {
         this.#received = undefined;
         cancel();
         if (error === undefined) resolve();
@@ -121,13 +131,15 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
         ),
       );
       this.#received = () => {
-        if (this.#orphaned || control?.released === true) give(orphaned(this.core.name));
+        if (this.#refusal !== undefined) give(this.#refusal);
+        else if (this.#orphaned || control?.released === true) give(orphaned(this.core.name));
         else if (ready()) give();
       };
       sure = link.open(this);
       link.drain();
     });
     await sure;
+    this.#joined = true;
   }
 
   message(message: unknown): void {
@@ -135,6 +147,8 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
       this.#handle(message as OwnerMessage);
     } catch (cause) {
       this.core.report({ code: "protocol", name: this.core.name, cause });
+      // A commit that could not be taken in would leave this map wrong for good.
+      if ((message as OwnerMessage).type === "commit") this.closed();
     }
     this.#received?.();
   }
@@ -147,7 +161,7 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
         this.core.size = message.size;
         break;
       case "commit":
-        this.#mirror.adopt(message);
+        this.#retire(message.generation, this.#mirror.adopt(message));
         this.#acknowledge();
         break;
       case "proposal-done":
@@ -159,6 +173,9 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
       case "io-reply":
         this.#forwarder.reply(this.#peer, message);
         break;
+      case "refused":
+        this.#refusal ??= new VirtAddressSpaceError(message.error.code as VirtAddressSpaceErrorCode, message.error.message);
+        break;
       case "released":
         this.closed();
         break;
@@ -169,6 +186,20 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
 
   #post(message: HolderMessage): void {
     this.#parts.link.post(message);
+  }
+
+  /** Memory that a commit removed stays while a batch is open that began before it. */
+  #retire(generation: number, memories: readonly SpaceMemory[]): void {
+    if (memories.length > 0) this.#retired.push({ generation, memories });
+    this.#closeRetired();
+  }
+
+  #closeRetired(): void {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const { view } of this.#batches) oldest = Math.min(oldest, view.generation);
+    while (this.#retired.length > 0 && (this.#retired[0]?.generation ?? 0) <= oldest) {
+      for (const memory of this.#retired.shift()?.memories ?? []) this.#mirror.close(memory);
+    }
   }
 
   /** Tells the owner the newest generation before which nothing is used here. */
@@ -240,7 +271,9 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
     const batch: Batch = {
       view: this.core.view,
       [Symbol.dispose]: () => {
-        if (this.#batches.delete(batch)) this.#acknowledge();
+        if (!this.#batches.delete(batch)) return;
+        this.#closeRetired();
+        if (!this.references.released) this.#acknowledge();
       },
     };
     this.#batches.add(batch);
@@ -252,6 +285,7 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
   }
 
   quiesce(): boolean {
+    this.core.requireIdle();
     if (!this.#parts.link.drain()) {
       throw new VirtAddressSpaceError(
         "unsupported",
@@ -311,7 +345,12 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
   }
 
   #detach(): void {
-    this.#mirror.clear();
+    // Inside a listener of ours the commit under way comes to its end first.
+    if (this.core.busy) {
+      void Promise.resolve().then(() => this.#detach());
+      return;
+    }
+    this.#retire(Number.POSITIVE_INFINITY, this.#mirror.clear());
     this.#forwarder.gone(this.#peer);
     for (const proposal of this.#proposals.values()) {
       proposal.reject(new VirtAddressSpaceError("released", `"${this.core.name}" was let go before the owner answered`));

@@ -65,13 +65,15 @@ export class HolderHub {
    * Throws `not-shareable` where a region's memory can't leave this thread and a holder expects to reach all of it.
    */
   requireShareable(regions: Iterable<Region>): void {
-    const strict = [...this.#holders.values()].find((holder) => !holder.opaque);
+    this.noticeAttached();
+    const strict = [...this.#holders.values()].find((holder) => !holder.opaque && holder.attachedNow);
     if (strict !== undefined) requireShareable(regions, `"${strict.name}" is attached from another thread`);
   }
 
   /** Issues a descriptor for a thread of this process. */
   issue(options: DescriptorOptions): SpaceDescriptor {
     requireSharedArrayBuffer("passing a space to another thread");
+    this.#requireReachable(options);
     const slot = new HolderSlot();
     const control = this.#controlBlock();
     const { host } = this.#owner;
@@ -85,7 +87,19 @@ export class HolderHub {
 
   /** Takes in a holder at the other end of a link. */
   admit(link: SpaceLink, options: DescriptorOptions): void {
+    this.#requireReachable(options);
     this.#admit(link, options, undefined).attached(options.holder ?? "a holder over a link");
+  }
+
+  /** Whether other threads have the space. */
+  get attached(): boolean {
+    this.noticeAttached();
+    for (const holder of this.#holders.values()) if (holder.attachedNow) return true;
+    return false;
+  }
+
+  #requireReachable({ opaque = false }: DescriptorOptions): void {
+    if (!opaque) requireShareable(this.#owner.core.regions.keys(), "the holder expects to reach all memory");
   }
 
   #controlBlock(): ControlBlock {
@@ -95,20 +109,26 @@ export class HolderHub {
   }
 
   #admit(link: SpaceLink, options: DescriptorOptions, slot: HolderSlot | undefined): RemoteHolder {
-    const { core, id } = this.#owner;
+    const { core } = this.#owner;
     const { opaque = false } = options;
-    if (!opaque) requireShareable(core.regions.keys(), "the holder expects to reach all memory");
     const holder = new RemoteHolder(this.#nextHolder++, link, slot, options.holder ?? `a holder of "${core.name}"`, opaque, this.#owner, {
-      left: (each) => this.#left(each),
+      left: (each, died) => this.#left(each, died),
+      described: (each) => this.#describe(each),
       proposing: (each, body) => this.#proposing(each, body),
       io: (request) => this.forwardIo(request.address, request.size, request.value),
       ioReply: (each, reply) => this.#forwarder.reply(each, reply),
     });
     this.#holders.set(holder.id, holder);
     link.open(holder);
+    return holder;
+  }
+
+  /** Tells a holder that has come all there is; before it came there was nobody to keep what was described. */
+  #describe(holder: RemoteHolder): void {
+    const { core, id } = this.#owner;
+    this.#requireReachable(holder);
     holder.post({ type: "welcome", space: id, size: core.size, holder: holder.id });
     holder.post(this.#everything());
-    return holder;
   }
 
   #everything(): CommitMessage {
@@ -119,7 +139,6 @@ export class HolderHub {
       regions: Array.from(core.regions.keys(), (region) => regionRecord(core, region)),
       regionsGone: [],
       memories: Array.from(core.memories, memoryRecord),
-      memoriesGone: [],
       doorbells: Array.from(core.doorbells, (doorbell) => doorbellRecord(doorbell)),
       doorbellsGone: [],
       bitmaps: logs.size > 0 ? bitmapRecords(core, logs) : undefined,
@@ -137,12 +156,11 @@ export class HolderHub {
         regions: applied.mapped.map((region) => regionRecord(core, region, this.#proposer?.keyOf(region))),
         regionsGone: applied.unmapped.map(({ id }) => id),
         memories: applied.memoriesAdded.map(memoryRecord),
-        memoriesGone: applied.memoriesGone.map(({ id }) => id),
         doorbells: doorbells.map((doorbell) => doorbellRecord(doorbell, this.#proposer?.keyOf(doorbell))),
         doorbellsGone: doorbellsGone.map(({ id }) => id),
         bitmaps: bitmapsChanged ? bitmapRecords(core, logs) : undefined,
       };
-      for (const holder of this.#holders.values()) holder.post(message);
+      for (const holder of [...this.#holders.values()]) holder.tell(message);
     }
     this.#control?.publish(generation);
     // A descriptor taken before the generation was published counts; one taken later sees the generation and waits for it.
@@ -158,21 +176,25 @@ export class HolderHub {
   /** The last local holder let go: whoever took a descriptor keeps the space, descriptors that nobody took are void. */
   settleDescriptors(): void {
     this.noticeAttached();
-    if (!this.#owner.references.held) for (const holder of this.#holders.values()) holder.withdraw();
+    if (this.#owner.references.held) return;
+    for (const holder of [...this.#holders.values()]) holder.withdraw();
   }
 
   /** Adds the windows that other threads have open to a log. */
   gatherWindows(log: DirtyLog): void {
+    for (const holder of this.#holders.values()) this.#gatherFrom(holder, log);
+  }
+
+  #gatherFrom(holder: RemoteHolder, log: DirtyLog): void {
     const memories = new Map(Array.from(this.#owner.core.memories, (memory) => [memory.id, memory]));
-    for (const holder of this.#holders.values()) {
-      const complete = holder.slot?.ledger.read((id, firstPage, endPage) => {
-        const memory = memories.get(id);
-        if (memory === undefined) return;
-        const bitmap = log.bitmapOf(memory);
-        for (let page = firstPage; page < Math.min(endPage, bitmap.pages); page++) bitmap.mark(page);
-      });
-      if (complete === false) for (const memory of memories.values()) log.bitmapOf(memory).markBytes(0, memory.provider.size);
-    }
+    const complete = holder.slot?.ledger.read((id, firstPage, endPage) => {
+      const memory = memories.get(id);
+      if (memory === undefined) return;
+      const bitmap = log.bitmapOf(memory);
+      // The words are another thread's: whatever they say, only pages that there are count.
+      for (let page = Math.max(firstPage, 0); page < Math.min(endPage, bitmap.pages); page++) bitmap.mark(page);
+    });
+    if (complete === false) for (const memory of memories.values()) log.bitmapOf(memory).markBytes(0, memory.provider.size);
   }
 
   /** Brings an access to the holder whose thread has the handler. */
@@ -194,7 +216,9 @@ export class HolderHub {
     }
   }
 
-  #left(holder: RemoteHolder): void {
+  #left(holder: RemoteHolder, died: boolean): void {
+    // What it wrote through its windows is in no bitmap yet: nobody closed them.
+    if (died) for (const log of this.#owner.logs) this.#gatherFrom(holder, log);
     this.#holders.delete(holder.id);
     this.#forwarder.gone(holder);
     const { core, references } = this.#owner;

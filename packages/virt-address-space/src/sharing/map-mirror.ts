@@ -4,10 +4,11 @@
  *
  * @module
  */
-import type { SpaceFault } from "../access/io-dispatch.ts";
+
 import { gpa } from "../address/addresses.ts";
 import { DirtyBitmap } from "../dirty/dirty-bitmap.ts";
 import type { Doorbell, DoorbellSpec } from "../doorbell/doorbell.ts";
+import type { SpaceFault } from "../error/space-fault.ts";
 import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
 import { MadeDoorbell } from "../map/doorbell-maker.ts";
 import { SpaceCore } from "../map/space-core.ts";
@@ -51,7 +52,7 @@ export class MapMirror {
   readonly #doorbells = new Map<number, Doorbell>();
   readonly #memories = new Map<number, MemoryProvider>();
   readonly #numbers = new Map<MemoryProvider, number>();
-  readonly #ownNotifiers = new Set<Notifier>();
+  readonly #ownDoorbells = new Set<Doorbell>();
 
   constructor(parts: MapMirrorParts) {
     this.#parts = parts;
@@ -70,8 +71,8 @@ export class MapMirror {
     return this.#numbers;
   }
 
-  /** Makes the owner's commit the map of this thread. */
-  adopt(message: CommitMessage): void {
+  /** Makes the owner's commit the map of this thread. @returns memory that is no longer mapped: to be closed once nothing uses it */
+  adopt(message: CommitMessage): readonly SpaceMemory[] {
     for (const record of message.memories) this.#openMemory(record, message.regions);
     for (const id of message.regionsGone) this.#regions.delete(id);
     const bases = new Map(this.core.regions);
@@ -96,38 +97,50 @@ export class MapMirror {
     );
     if (message.bitmaps !== undefined) this.#wireBitmaps(message.bitmaps);
     for (const doorbell of doorbellsRemoved) this.#closeNotifier(doorbell);
-    for (const memory of applied.memoriesGone) this.#closeMemory(memory);
     this.core.tell(applied.notices);
+    return applied.memoriesGone;
   }
 
-  /** Lets go of everything. */
-  clear(): void {
+  /** Lets go of everything. @returns memory to be closed once nothing uses it */
+  clear(): readonly SpaceMemory[] {
     const { view, doorbells } = this.core;
     const applied = this.core.apply(
       { generation: view.generation, regions: new Map(), doorbellsAdded: [], doorbellsRemoved: [...doorbells] },
       "forced",
     );
-    for (const memory of applied.memoriesGone) this.#closeMemory(memory);
     for (const doorbell of this.#doorbells.values()) this.#closeNotifier(doorbell);
+    this.#doorbells.clear();
     this.core.tell(applied.notices);
+    return applied.memoriesGone;
+  }
+
+  /** Closes memory that {@link adopt} or {@link clear} removed, unless it was mapped again. */
+  close(memory: SpaceMemory): void {
+    if (!this.core.retire(memory)) return;
+    this.#memories.delete(memory.id);
+    this.#numbers.delete(memory.provider);
   }
 
   #openMemory({ id, descriptor }: MemoryRecord, regions: readonly RegionRecord[]): void {
-    if (descriptor === undefined) return;
+    if (descriptor === undefined || this.#memories.has(id)) return;
     // Memory that came from this thread is taken as it is; a clone of it would be another provider.
     const region = regions.find(({ memory, proposed }) => memory === id && proposed?.holder === this.holder);
     const own = region?.proposed && this.#parts.proposed.region(region.proposed.key)?.memory;
     const opener = this.#parts.openers.memory.find(({ kind }) => kind === descriptor.kind);
-    const provider = own ?? opener?.open(descriptor);
+    const provider = own ?? this.#opened(`${descriptor.kind} memory`, () => opener?.open(descriptor));
     if (provider === undefined) return;
     this.#memories.set(id, provider);
     this.#numbers.set(provider, id);
   }
 
-  #closeMemory(memory: SpaceMemory): void {
-    this.#memories.delete(memory.id);
-    this.#numbers.delete(memory.provider);
-    memory.release();
+  /** What can't be opened is out of reach; the rest of a commit is none the worse for it. */
+  #opened<T>(what: string, open: () => T | undefined): T | undefined {
+    try {
+      return open();
+    } catch (cause) {
+      this.#parts.report({ code: "opener-failed", name: what, cause });
+      return undefined;
+    }
   }
 
   #makeRegion(record: RegionRecord): Region {
@@ -151,7 +164,7 @@ export class MapMirror {
 
   #makeDoorbell(record: DoorbellRecord): Doorbell {
     const own = record.proposed?.holder === this.holder ? this.#parts.proposed.doorbell(record.proposed.key) : undefined;
-    if (own !== undefined) this.#ownNotifiers.add(own.notifier);
+    if (own !== undefined) this.#ownDoorbells.add(own);
     return (own ?? new MadeDoorbell(this.#describedDoorbell(record), record.datamatch)).place(record.id, (doorbell) => {
       if (this.#doorbells.has(doorbell.id)) this.#parts.removeDoorbell(doorbell);
     });
@@ -159,12 +172,16 @@ export class MapMirror {
 
   #describedDoorbell({ id, address, length, notifier }: DoorbellRecord): DoorbellSpec {
     const opener = this.#parts.openers.notifiers.find(({ kind }) => kind === notifier?.kind);
-    return { address: gpa(address), length, notifier: (notifier && opener?.open(notifier)) ?? this.#ownersNotifier(id) };
+    return {
+      address: gpa(address),
+      length,
+      notifier: (notifier && this.#opened(`a ${notifier.kind} notifier`, () => opener?.open(notifier))) ?? this.#ownersNotifier(id),
+    };
   }
 
   /** A notifier that was opened here ends here; one that this thread brought is its author's. */
-  #closeNotifier({ notifier }: Doorbell): void {
-    if (!this.#ownNotifiers.delete(notifier)) notifier[Symbol.dispose]();
+  #closeNotifier(doorbell: Doorbell): void {
+    if (!this.#ownDoorbells.delete(doorbell)) doorbell.notifier[Symbol.dispose]();
   }
 
   /** A notifier that works in the owner's thread alone is signalled by message. */

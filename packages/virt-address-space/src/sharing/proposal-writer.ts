@@ -10,6 +10,7 @@ import type { ProposedStep } from "./protocol.ts";
 /** Writes proposals. */
 export class ProposalWriter {
   readonly #made = new Map<number, Region | MadeDoorbell>();
+  readonly #memoryKeys = new WeakMap<MemoryProvider, number>();
   #next = 1;
 
   /**
@@ -42,6 +43,7 @@ export class ProposalWriter {
             key,
             record: { name, kind, base, size, priority, offset, readOnly, target: target?.id },
             known,
+            memoryKey: memory && this.#keyOf(memory),
             memory: memory !== undefined && known === undefined ? shared(region, memory) : undefined,
             targetKey: target && keyOf.get(target),
           };
@@ -70,6 +72,15 @@ export class ProposalWriter {
       }
     });
     return { steps: written, keys };
+  }
+
+  #keyOf(memory: MemoryProvider): number {
+    let key = this.#memoryKeys.get(memory);
+    if (key === undefined) {
+      key = this.#next++;
+      this.#memoryKeys.set(memory, key);
+    }
+    return key;
   }
 
   /** The region that was proposed under a key. */

@@ -58,7 +58,6 @@ export interface CommitMessage {
   readonly regions: readonly RegionRecord[];
   readonly regionsGone: readonly number[];
   readonly memories: readonly MemoryRecord[];
-  readonly memoriesGone: readonly number[];
   readonly doorbells: readonly DoorbellRecord[];
   readonly doorbellsGone: readonly number[];
   /** All bitmaps, where they changed. */
@@ -74,6 +73,8 @@ export type ProposedStep =
       readonly memory?: MemoryDescriptor | undefined;
       /** The number of a memory that the space has already. */
       readonly known?: number | undefined;
+      /** The proposer's own number for the memory, the same in each of its proposals. */
+      readonly memoryKey?: number | undefined;
       /** A target mapped by the same proposal. */
       readonly targetKey?: number | undefined;
     }
@@ -110,6 +111,8 @@ export type OwnerMessage =
     }
   | IoRequest
   | IoReply
+  /** The holder can't have the space. */
+  | { readonly type: "refused"; readonly error: { readonly code: string; readonly message: string } }
   | { readonly type: "released" };
 
 /** From a holder. */

@@ -23,7 +23,9 @@ import type { LinkReceiver, SpaceLink } from "./space-link.ts";
 
 /** What a holder's words lead to. */
 export interface HolderEvents {
-  left(holder: RemoteHolder): void;
+  /** It has come: it is to be told what there is. */
+  described(holder: RemoteHolder): void;
+  left(holder: RemoteHolder, died: boolean): void;
   proposing<T>(holder: RemoteHolder, body: (transaction: Transaction) => T): T;
   io(request: IoRequest): Promise<bigint | undefined>;
   ioReply(holder: RemoteHolder, reply: IoReply): void;
@@ -50,6 +52,9 @@ export class RemoteHolder implements LinkReceiver {
   #participant: Participant | undefined;
   #reference: SpaceReference | undefined;
   #wake: Notifier | undefined;
+  /** Memory that it proposed, by its own numbers: two proposals of one memory are one memory here too. */
+  readonly #memories = new Map<number, WeakRef<MemoryProvider>>();
+  #described = false;
   #reported = false;
 
   constructor(
@@ -74,8 +79,25 @@ export class RemoteHolder implements LinkReceiver {
     return this.#name;
   }
 
+  /** Whether it took its descriptor and has not left. */
+  get attachedNow(): boolean {
+    return this.#participant !== undefined;
+  }
+
   post(message: OwnerMessage): void {
     this.#link.post(message);
+  }
+
+  /** Passes a commit on to a holder that knows what it is a change of; one that can't be told has lost the space. */
+  tell(message: OwnerMessage): void {
+    if (!this.#described) return;
+    try {
+      this.post(message);
+    } catch (cause) {
+      this.#report(cause);
+      this.post({ type: "released" });
+      this.#leave(true);
+    }
   }
 
   wake(): void {
@@ -131,6 +153,14 @@ export class RemoteHolder implements LinkReceiver {
   #attachedBy({ name, wake }: Extract<HolderMessage, { type: "attached" }>): void {
     this.attached(String(name));
     if (wake !== undefined) this.#wake = sharedNotifierOpener.open(wake);
+    if (this.#described) return;
+    try {
+      this.#events.described(this);
+      this.#described = true;
+    } catch (cause) {
+      this.post({ type: "refused", error: describeError(cause) });
+      this.#leave(false);
+    }
   }
 
   #acknowledged(generation: number): void {
@@ -156,8 +186,7 @@ export class RemoteHolder implements LinkReceiver {
     try {
       this.#events.proposing(this, (transaction) => this.#perform(transaction, steps));
     } catch (cause) {
-      const code = VirtAddressSpaceError.is(cause) ? cause.code : "invalid-argument";
-      error = { code, message: cause instanceof Error ? cause.message : String(cause) };
+      error = describeError(cause);
     }
     this.post({ type: "proposal-done", request, error });
   }
@@ -203,17 +232,27 @@ export class RemoteHolder implements LinkReceiver {
     }
   }
 
-  #spec({ record, memory, known }: Extract<ProposedStep, { step: "map" }>, target: Region | undefined): RegionSpec {
+  #spec({ record, memory, known, memoryKey }: Extract<ProposedStep, { step: "map" }>, target: Region | undefined): RegionSpec {
     const { name, priority, kind, size, offset } = record;
     const base: GuestAddress = gpa(record.base);
     if (kind === "io") return { name, base, priority, kind, size, handler: ELSEWHERE };
     if (kind === "alias") return { name, base, priority, kind, size, offset, readOnly: record.readOnly, target: target as Region };
-    return { name, base, priority, kind, size, offset, memory: this.#memory(memory, known) };
+    return { name, base, priority, kind, size, offset, memory: this.#memory(memory, known, memoryKey) };
   }
 
-  #memory(descriptor: Extract<ProposedStep, { step: "map" }>["memory"], known: number | undefined): MemoryProvider {
+  #memory(
+    descriptor: Extract<ProposedStep, { step: "map" }>["memory"],
+    known: number | undefined,
+    memoryKey: number | undefined,
+  ): MemoryProvider {
     for (const memory of this.#owner.core.memories) if (memory.id === known) return memory.provider;
-    if (descriptor !== undefined) return sharedMemoryOpener.open(descriptor);
+    const before = this.#memories.get(memoryKey ?? -1)?.deref();
+    if (before?.released === false) return before;
+    if (descriptor !== undefined) {
+      const opened = sharedMemoryOpener.open(descriptor);
+      if (memoryKey !== undefined) this.#memories.set(memoryKey, new WeakRef(opened));
+      return opened;
+    }
     throw new VirtAddressSpaceError("not-shareable", "a region from another thread needs shared memory: sharedMemory(size)");
   }
 
@@ -246,17 +285,23 @@ export class RemoteHolder implements LinkReceiver {
     this.slot?.end();
     if (this.#participant !== undefined) this.#owner.graces.leave(this.#participant, died);
     this.#participant = undefined;
-    this.#events.left(this);
-    this.#wake?.[Symbol.dispose]();
+    const [reference, wake] = [this.#reference, this.#wake];
+    this.#reference = undefined;
     this.#wake = undefined;
     this.#link.close();
-    this.#reference?.put();
-    this.#reference = undefined;
+    wake?.[Symbol.dispose]();
+    try {
+      this.#events.left(this, died);
+    } finally {
+      reference?.put();
+    }
   }
 
   /** Takes back a descriptor that nobody took; one that was taken in this moment counts as a holder. */
   withdraw(): void {
-    if (this.slot?.transit("issued", "gone") === "attached") this.notice();
+    const found = this.slot?.transit("issued", "gone");
+    if (found === "attached") this.notice();
+    else if (found === "issued") this.#leave(false);
   }
 
   /** Ends the link because the space is released: nobody is attached any more. */
@@ -270,4 +315,9 @@ export class RemoteHolder implements LinkReceiver {
     this.#reported = true;
     this.#owner.core.report({ code: "protocol", name: this.#name, cause });
   }
+}
+
+function describeError(cause: unknown): { readonly code: string; readonly message: string } {
+  const code = VirtAddressSpaceError.is(cause) ? cause.code : "invalid-argument";
+  return { code, message: cause instanceof Error ? cause.message : String(cause) };
 }

@@ -75,10 +75,14 @@ export class PortLink implements SpaceLink {
     this.#receiver = receiver;
     this.#port.addEventListener("message", (event) => this.#deliver(event.data));
     this.#port.addEventListener("close", () => this.#ended());
+    // A message that can't be read is lost, and what follows makes no sense without it.
+    this.#port.addEventListener("messageerror", () => this.#ended());
     this.#port.start();
     const line = this.#options.lifelines?.hold();
     this.#letGo = line?.letGo;
-    return line?.held.then((lifeline) => this.post({ lifeline } satisfies LifelineMessage));
+    return line?.held.then((lifeline) => {
+      if (lifeline !== undefined) this.post({ lifeline } satisfies LifelineMessage);
+    });
   }
 
   drain(): boolean {

@@ -13,7 +13,7 @@ import { clear } from "./zero-pages.ts";
 
 /** What a restore asks its caller to provide; files hold neither code nor host memory. */
 export interface RestoreParts {
-  /** Makes the memory for regions of a saved space. */
+  /** Makes the memory for regions of a saved space. What is wrong with the file later releases it. */
   readonly memory: (request: MemoryRequest) => MemoryProvider;
   /** Finds the handler of a saved I/O window. */
   readonly io?: (window: SavedRegion) => IoHandler | undefined;
@@ -53,17 +53,27 @@ export async function readState(source: StateSource, parts: RestoreParts): Promi
     const handlers = findHandlers(map, parts);
     const memories = map.memories.map((size, index) => {
       const memory = parts.memory({ size, regions: map.regions.filter((region) => region.memory === index) });
+      if (memory?.released === false) references.push(memory.retain());
       if (memory?.size !== size) {
         throw new VirtAddressSpaceError(
           "missing-memory",
           `the restore was given ${memory?.size ?? "no"} bytes of memory where ${size} were asked for: return memory of just that size from restore's memory option`,
         );
       }
-      references.push(memory.retain());
-      clear(memory);
       return memory;
     });
-    for await (const data of reader.data(map)) write(memories, data);
+    // Data comes in order, so what lies between is zero: it is cleared on the way, and not before the file has held so far.
+    let [at, done] = [0, 0];
+    const clearUpTo = (memory: number, offset: number): void => {
+      for (; at < memory; at++, done = 0) clear(memories[at] as MemoryProvider, done);
+      if (offset > done) clear(memories[at] as MemoryProvider, done, offset);
+    };
+    for await (const data of reader.data(map)) {
+      clearUpTo(data.memory, data.offset);
+      write(memories, data);
+      done = data.offset + data.bytes.length;
+    }
+    clearUpTo(memories.length, 0);
     return { map, populate: (transaction) => populate(transaction, map, memories, handlers), release };
   } catch (error) {
     release();
@@ -88,12 +98,23 @@ export async function loadState(source: StateSource, core: SpaceCore): Promise<v
     // The map may have changed while the file was read.
     const { map: now, memories } = savedMap(core);
     requireSame(map, now);
+    // All of it is there before any of it changes.
+    for (const memory of memories) requireBytes(memory);
     for (const memory of memories) clear(memory);
     for (const data of staged) write(memories, data);
     for (const memory of core.memories) if (memory.tracked) memory.wrote(0, memory.provider.size);
   } finally {
     await reader.close();
   }
+}
+
+function requireBytes(memory: MemoryProvider): Uint8Array {
+  const bytes = memory.bytes();
+  if (bytes.length === memory.size) return bytes;
+  throw new VirtAddressSpaceError(
+    "gone",
+    `the ${memory.kind} memory has no bytes now: its provider was released, or its engine is about to replace it`,
+  );
 }
 
 function requireSame(saved: SavedMap, current: SavedMap): void {
@@ -126,11 +147,7 @@ function findHandlers(map: SavedMap, parts: RestoreParts): ReadonlyMap<SavedRegi
 }
 
 function write(memories: readonly MemoryProvider[], { memory, offset, bytes }: SavedData): void {
-  const target = (memories[memory] as MemoryProvider).bytes();
-  if (offset + bytes.length > target.length) {
-    throw new VirtAddressSpaceError("gone", "the memory lost its bytes while a saved state was read");
-  }
-  target.set(bytes, offset);
+  requireBytes(memories[memory] as MemoryProvider).set(bytes, offset);
 }
 
 function populate(

@@ -5,7 +5,7 @@ import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
 import type { SpaceCore } from "../map/space-core.ts";
 import type { MemoryProvider } from "../memory/memory-provider.ts";
 import type { Region } from "../region/region.ts";
-import { DATA_HEAD, MAX_DATA, RecordType, RecordWriter, type SavedMap, type SavedRegion, toAscii } from "./state-format.ts";
+import { DATA_HEAD, MAX_DATA, MAX_MAP, RecordType, RecordWriter, type SavedMap, type SavedRegion, toAscii } from "./state-format.ts";
 import { allZero, populatedPages } from "./zero-pages.ts";
 
 /** The map of a space, and the memories that it counts. */
@@ -56,6 +56,12 @@ export function* save(core: SpaceCore): Generator<Uint8Array, void> {
     const writer = new RecordWriter();
     yield writer.header();
     const text = toAscii(map);
+    if (text.length > MAX_MAP) {
+      throw new VirtAddressSpaceError(
+        "invalid-argument",
+        `the map of "${map.name}" is too large to be saved: it has ${map.regions.length} regions`,
+      );
+    }
     yield writer.record(RecordType.map, text.length, (payload) => payload.set(text));
     for (const [index, memory] of memories.entries()) yield* saveMemory(writer, index, memory);
     yield writer.record(RecordType.end, 0, () => {});

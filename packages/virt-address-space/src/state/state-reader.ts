@@ -1,6 +1,7 @@
 /** Reads a saved space, trusting nothing of it. @module */
 import { isAddress, MAX_ADDRESS } from "../address/addresses.ts";
 import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
+import { MAX_ALIAS_DEPTH } from "../region/region-content.ts";
 import { crc32c } from "./crc32c.ts";
 import {
   DATA_HEAD,
@@ -64,6 +65,7 @@ export class StateReader {
    * @throws {@link VirtAddressSpaceError} `damaged-state`
    */
   async *data(map: SavedMap): AsyncGenerator<SavedData, void> {
+    let last = { memory: 0, end: 0 };
     for (;;) {
       const { type, payload } = await this.#record(DATA_HEAD + MAX_DATA);
       if (type === RecordType.end) break;
@@ -73,6 +75,9 @@ export class StateReader {
       const offset = view.getUint32(4, true) + view.getUint32(8, true) * 2 ** 32;
       const bytes = payload.subarray(DATA_HEAD);
       if (offset + bytes.length > (map.memories[memory] ?? 0)) throw damaged("data that lies outside its memory");
+      // In order and without overlap: so there is no more of it than the memory holds.
+      if (memory < last.memory || (memory === last.memory && offset < last.end)) throw damaged("data that is out of order");
+      last = { memory, end: offset + bytes.length };
       yield { memory, offset, bytes };
     }
     if (this.#rest.length > 0 || (await this.#next()) !== undefined) throw damaged("there is something behind its end");
@@ -144,12 +149,22 @@ function parseMap(text: string): SavedMap {
     isLength(size) &&
     Number.isSafeInteger(generation) &&
     generation >= 0 &&
+    generation <= MAX_ADDRESS &&
     Array.isArray(memories) &&
     memories.every(isLength) &&
     Array.isArray(regions) &&
-    regions.every((region, index) => isRegion(region, index, map));
+    regions.every((region, index) => isRegion(region, index, map)) &&
+    // Nobody is made to provide memory that nothing shows.
+    memories.every((_, index) => regions.some(({ memory }) => memory === index)) &&
+    regions.every((_, index) => aliasDepth(regions, index) <= MAX_ALIAS_DEPTH);
   if (!sound) throw damaged("its map makes no sense");
   return map;
+}
+
+function aliasDepth(regions: readonly SavedRegion[], index: number): number {
+  let depth = 0;
+  for (let at = regions[index]?.target; at !== undefined && depth <= MAX_ALIAS_DEPTH; at = regions[at]?.target) depth++;
+  return depth;
 }
 
 function isLength(value: unknown): boolean {

@@ -21,10 +21,12 @@ export function* populatedPages(memory: MemoryProvider): Generator<MemoryExtent>
   }
 }
 
-/** Sets a memory to zero; pages that are zero already are not written. */
-export function clear(memory: MemoryProvider): void {
+/** Sets a part of a memory to zero; pages that are zero already are not written. */
+export function clear(memory: MemoryProvider, from = 0, to: number = memory.size): void {
   for (const { offset, length } of populatedPages(memory)) {
-    const page = memory.bytes().subarray(offset, offset + length);
+    if (offset + length <= from) continue;
+    if (offset >= to) break;
+    const page = memory.bytes().subarray(Math.max(offset, from), Math.min(offset + length, to));
     if (!allZero(page)) page.fill(0);
   }
 }

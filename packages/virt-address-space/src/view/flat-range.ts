@@ -42,7 +42,10 @@ export class FlatRange {
   readonly memory: SpaceMemory | undefined;
   /** The handler behind an I/O window of this thread. */
   readonly handler: IoHandler | undefined;
-  /** The range's bytes; empty for I/O, and after the provider's buffer moved, until the next access. */
+  /**
+   * The range's bytes; empty for I/O, and after the provider's buffer moved, until the next access. Whoever writes here tells
+   * {@link wrote}; nobody writes to a range that is not writable.
+   */
   bytes: Uint8Array;
   /** A DataView of the same bytes. It throws once its buffer was detached. */
   data: DataView;
@@ -102,8 +105,8 @@ export class FlatRange {
    * @returns bytes copied; 0 where the memory is gone or not writable
    */
   copyIn(offset: number, source: Uint8Array, from: number, length: number): number {
-    if (!this.writable || !this.alive()) return 0;
-    const n = Math.min(length, this.size - offset);
+    const n = this.#within(offset, Math.min(length, source.length - from));
+    if (n === 0 || !this.writable || !this.alive()) return 0;
     copyBytes(source, from, this.bytes, offset, n);
     this.wrote(offset, n);
     return n;
@@ -117,8 +120,8 @@ export class FlatRange {
    * @returns bytes copied; 0 where the memory is gone
    */
   copyOut(offset: number, target: Uint8Array, to: number, length: number): number {
-    if (!this.alive()) return 0;
-    const n = Math.min(length, this.size - offset);
+    const n = this.#within(offset, Math.min(length, target.length - to));
+    if (n === 0 || !this.alive()) return 0;
     copyBytes(this.bytes, offset, target, to, n);
     return n;
   }
@@ -130,11 +133,16 @@ export class FlatRange {
    * @returns bytes set; 0 where the memory is gone or not writable
    */
   fill(offset: number, length: number, value: number): number {
-    if (!this.writable || !this.alive()) return 0;
-    const n = Math.min(length, this.size - offset);
+    const n = this.#within(offset, length);
+    if (n === 0 || !this.writable || !this.alive()) return 0;
     this.bytes.fill(value, offset, offset + n);
     this.wrote(offset, n);
     return n;
+  }
+
+  /** Bytes of a part that lie in the range. */
+  #within(offset: number, length: number): number {
+    return offset >= 0 && Number.isInteger(offset) ? Math.max(Math.min(length, this.size - offset), 0) : 0;
   }
 
   /** Records a write that went past this object, bytes from the start of the range. */
@@ -167,7 +175,8 @@ const SMALL = 32;
 
 /** Copies bytes between arrays; both have them. */
 export function copyBytes(source: Uint8Array, from: number, target: Uint8Array, to: number, length: number): void {
-  if (length > SMALL) {
+  if (length > SMALL || source.buffer === target.buffer) {
+    // Also what may overlap: this moves, where the loop would smear.
     target.set(from === 0 && length === source.length ? source : source.subarray(from, from + length), to);
   } else {
     for (let i = 0; i < length; i++) target[to + i] = source[from + i] as number;

@@ -67,6 +67,17 @@ export class FlatView {
     return this.#buckets[((address - this.#base) * this.#scale) & this.#mask] as FlatRange;
   }
 
+  /** Calls back for the part of each range that lies within a run of addresses; `offset` counts from the start of the range. */
+  forEachPart(address: number, length: number, callback: (range: FlatRange, offset: number, length: number) => void): void {
+    const end = address + length;
+    for (let i = this.indexFrom(address); i < this.ranges.length; i++) {
+      const range = this.ranges[i] as FlatRange;
+      if (range.start >= end) return;
+      const from = Math.max(range.start, address);
+      callback(range, from - range.start, Math.min(range.end, end) - from);
+    }
+  }
+
   /** The index of the first range that ends behind an address. @internal */
   indexFrom(address: number): number {
     let low = 0;

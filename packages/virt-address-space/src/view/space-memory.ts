@@ -17,6 +17,8 @@ export class SpaceMemory {
   readonly #reference: MemoryReference;
   readonly #watch: Disposable;
   #bitmaps: readonly DirtyBitmap[] = [];
+  /** Commits that removed it and whose grace periods are under way. @internal */
+  retiring = 0;
   /** Whether a write must be told to {@link wrote}: asked at every write, so it is a plain field. @internal */
   tracked: boolean;
 
@@ -41,11 +43,16 @@ export class SpaceMemory {
     this.tracked = this.#observed || bitmaps.length > 0;
   }
 
-  /** Records a write that has been done. @internal */
+  /** Records a write of the host's that has been done. @internal */
   wrote(offset: number, length: number): void {
+    this.mark(offset, length);
+    if (this.#observed) this.provider.hostWrote(offset, length);
+  }
+
+  /** Records a write in the dirty logs alone: the guest's own are no news to the engine that owns the memory. @internal */
+  mark(offset: number, length: number): void {
     const bitmaps = this.#bitmaps;
     for (let i = 0; i < bitmaps.length; i++) (bitmaps[i] as DirtyBitmap).markBytes(offset, length);
-    if (this.#observed) this.provider.hostWrote(offset, length);
   }
 
   /** Takes the mapping back as if it had never been. @internal */

@@ -5,7 +5,7 @@
  */
 import { AccessFault } from "../access/access-fault.ts";
 import type { GuestRange } from "../access/copy-access.ts";
-import { type GuestAddress, PAGE_SIZE, requireAddress, requireLength } from "../address/addresses.ts";
+import { type GuestAddress, MAX_ADDRESS, PAGE_SIZE, requireAddress, requireLength } from "../address/addresses.ts";
 import type { FlatRange } from "../view/flat-range.ts";
 import type { FlatView } from "../view/flat-view.ts";
 import type { SpaceMemory } from "../view/space-memory.ts";
@@ -33,14 +33,15 @@ export class WindowSet {
   /** Opens a window, or says why not. */
   open(view: FlatView, address: GuestAddress, length: number, options: VmapOptions): Vmap | AccessFault {
     requireAddress(address);
-    requireLength(length, 0, "the length of a window");
+    // A length may be a guest's, as large as it likes; one that is no length at all is an author's.
+    if (!(length > MAX_ADDRESS)) requireLength(length, 0, "the length of a window");
     const { write = true } = options;
     if (length === 0) return new AccessFault("empty", address);
     const range = view.find(address);
     const fault = refusal(range, address, write);
     if (fault !== undefined) return fault;
     const { memory, start, end, offset } = range as FlatRange;
-    if (address + length > end) return new AccessFault("crosses-region", end, (range as FlatRange).region.name);
+    if (!(address + length <= end)) return new AccessFault("crosses-region", end, (range as FlatRange).region.name);
     return this.#register({ address, length, memory: memory as SpaceMemory, offset: offset + (address - start) }, options);
   }
 
@@ -49,7 +50,7 @@ export class WindowSet {
     const windows: Vmap[] = [];
     for (const { address, length } of list) {
       requireAddress(address);
-      requireLength(length, 0, "the length of an entry");
+      if (!(length > MAX_ADDRESS)) requireLength(length, 0, "the length of an entry");
       let done = 0;
       while (done < length) {
         const at = (address + done) as GuestAddress;
