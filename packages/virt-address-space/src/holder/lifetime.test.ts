@@ -1,6 +1,6 @@
 import { fc, test as prop } from "@fast-check/vitest";
 import { describe, expect, test } from "vitest";
-import { gpa, MemoryProvider, type SpaceFault, type SpaceReference, VirtAddressSpace } from "../index.ts";
+import { arrayBufferMemory, gpa, LocalNotifier, MemoryProvider, type SpaceFault, type SpaceReference, VirtAddressSpace } from "../index.ts";
 
 const PAGE = 4096;
 
@@ -220,4 +220,53 @@ test.each([
   ["no grace", { name: "x", graceMilliseconds: 0 }, "invalid-length"],
 ])("a space with %s is refused", (_, options, code) => {
   expect(() => VirtAddressSpace.create(options)).toThrow(expect.objectContaining({ code }));
+});
+
+test("a reference that was got from an asked holder's is asked for as long as one of the two is held", async () => {
+  using space = VirtAddressSpace.create({ name: "guest" });
+  const asked: number[] = [];
+  const first = space.bind({ name: "vcpu", letGo: (view) => void asked.push(view.generation) });
+  const second = first.get();
+  first.put();
+  space.map({ name: "ram", base: gpa(0), memory: arrayBufferMemory(4096) });
+  await Promise.resolve();
+  second.put();
+  space.map({ name: "more", base: gpa(4096), memory: arrayBufferMemory(4096) });
+  await Promise.resolve();
+  expect(asked).toEqual([1]);
+});
+
+test("an unmap that nobody waits for is no unhandled rejection", async () => {
+  using space = VirtAddressSpace.create({ name: "guest", graceMilliseconds: 5 });
+  const batch = space.batch();
+  void space.unmap(space.map({ name: "ram", base: gpa(0), memory: arrayBufferMemory(4096) }));
+  // vitest fails a run in which a rejection was not handled.
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  batch[Symbol.dispose]();
+});
+
+test("doorbells, listeners and logs may be disposed inside a listener and a transaction: it takes effect after it", async () => {
+  using space = VirtAddressSpace.create({ name: "guest" });
+  const bell = space.addDoorbell({ address: gpa(0x1000), length: 4, notifier: new LocalNotifier() });
+  const log = space.dirtyLog("client");
+  let on = false;
+  const quiet: string[] = [];
+  const listening = space.listen({ name: "other", commit: () => quiet.push("told") });
+  using _ = space.listen({
+    name: "cleaner",
+    commit() {
+      if (!on) return;
+      for (const each of [bell, log, listening]) each[Symbol.dispose]();
+    },
+  });
+  on = true;
+  space.map({ name: "ram", base: gpa(0x10_0000), memory: arrayBufferMemory(4096) });
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  quiet.length = 0;
+  space.map({ name: "more", base: gpa(0x20_0000), memory: arrayBufferMemory(4096) });
+  expect([space.doorbells, quiet]).toEqual([[], []]);
+  const second = space.addDoorbell({ address: gpa(0x1000), length: 4, notifier: new LocalNotifier() });
+  space.transaction(() => second[Symbol.dispose]());
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(space.doorbells).toEqual([]);
 });

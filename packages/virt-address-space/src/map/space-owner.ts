@@ -18,6 +18,7 @@ import type { Region } from "../region/region.ts";
 import type { DescriptorOptions, SpaceDescriptor } from "../sharing/descriptor.ts";
 import { HolderHub } from "../sharing/holder-hub.ts";
 import type { SpaceLink } from "../sharing/space-link.ts";
+import { FlatView } from "../view/flat-view.ts";
 import type { SpaceMemory } from "../view/space-memory.ts";
 import { MadeDoorbell } from "./doorbell-maker.ts";
 import { type Applied, SpaceCore } from "./space-core.ts";
@@ -64,6 +65,7 @@ export class SpaceOwner implements SpaceRole {
     this.#generation = options.generation;
     this.id = host.createId();
     this.core = new SpaceCore({ name, size, report, numberMemory: () => this.#nextMemory++ });
+    this.core.view = new FlatView(options.generation, []);
     this.references = new References(
       name,
       () => this.#hub.settleDescriptors(),

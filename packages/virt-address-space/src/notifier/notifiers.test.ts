@@ -96,3 +96,43 @@ test("waiting asynchronously ends with the signal, with the time, or with the no
   notifier[Symbol.dispose]();
   expect(await ended).toBe(0);
 });
+
+describe.each([
+  ["local", () => new LocalNotifier()],
+  ["shared", () => new SharedNotifier()],
+] as const)("a %s notifier", (_, make) => {
+  const tick = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 10));
+
+  test("counts to its most and stops there, and refuses what is no count", () => {
+    using notifier = make();
+    for (const count of [0, -1, 0.5, Number.NaN, 2 ** 60]) {
+      expect(() => notifier.signal(count)).toThrow(expect.objectContaining({ code: "invalid-argument" }));
+    }
+    notifier.signal(0x7fff_ffff);
+    notifier.signal(5);
+    expect([notifier.take(), notifier.take()]).toEqual([0x7fff_ffff, 0]);
+  });
+
+  test("an old subscription that is disposed again leaves the next one alone", async () => {
+    using notifier = make();
+    const got: number[] = [];
+    const callback = (count: number): void => void got.push(count);
+    const first = notifier.subscribe(callback);
+    first[Symbol.dispose]();
+    using second = notifier.subscribe(callback);
+    first[Symbol.dispose]();
+    notifier.signal();
+    await tick();
+    expect([got, second === first]).toEqual([[1], false]);
+  });
+});
+
+test("a wait without limit outlasts a subscriber that leaves in another thread", async () => {
+  using here = new SharedNotifier();
+  using there = sharedNotifierOpener.open(here.share());
+  const waiting = here.waitAsync();
+  there.subscribe(() => {})[Symbol.dispose]();
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  there.signal(3);
+  expect(await waiting).toBe(3);
+});

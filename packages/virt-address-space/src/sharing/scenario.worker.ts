@@ -21,7 +21,7 @@ export type Request =
   | { readonly do: "read" | "regions" | "holders" | "detach" | "io window" | "doorbell" | "propose overlap"; readonly address?: number }
   | { readonly do: "write"; readonly address: number; readonly value: number }
   | { readonly do: "vmap"; readonly address: number; readonly length: number }
-  | { readonly do: "vmap close" | "batch" | "batch end" | "hang" | "die" | "close port" }
+  | { readonly do: "vmap close" | "batch" | "batch end" | "hang" }
   | { readonly do: "mark many"; readonly pages: number; readonly rounds: number }
   | { readonly do: "loop"; readonly stop: SharedArrayBuffer }
   | { readonly do: "wait"; readonly notifier: SharedArrayBuffer; readonly until: number };
@@ -126,10 +126,6 @@ export function serve(host: Host): (request: Request) => Promise<void> {
       case "hang":
         host.post({ hanging: true });
         for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
-      case "die":
-        throw new Error("asked to die");
-      case "close port":
-        return true;
     }
   }
 

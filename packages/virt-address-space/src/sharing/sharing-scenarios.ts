@@ -317,6 +317,20 @@ export function sharingScenarios(start: () => TestWorker): void {
       space[Symbol.dispose]();
     });
 
+    test("has what a worker may have written through a window before it died", async () => {
+      const { space } = guest();
+      const worker = peer();
+      await worker.attach(space.descriptor(), { name: "mayfly" });
+      using log = space.dirtyLog("client");
+      await log.ready;
+      await worker.ask({ do: "vmap", address: 0x2000, length: PAGE });
+      for (let i = 0; i < 2; i++) log.harvest();
+      worker.terminate();
+      await until(() => !space.holders.includes("mayfly"));
+      expect(log.harvest()).toContainEqual({ address: 0x2000, length: PAGE });
+      space[Symbol.dispose]();
+    });
+
     test("loses no page that two threads write while a third harvests", async () => {
       const { space } = guest();
       const [one, two] = [peer(), peer()];

@@ -2,6 +2,7 @@ import { fc, test as prop } from "@fast-check/vitest";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
   arrayBufferMemory,
+  EngineMemory,
   gpa,
   MemoryProvider,
   type MemoryRequest,
@@ -247,6 +248,9 @@ describe("a damaged file changes nothing", () => {
       (map) => (regionOf(map, 1)["base"] = 0),
       (map) => (regionOf(map, 2)["target"] = 2),
       (map) => (regionOf(map, 2)["kind"] = "ghost"),
+      (map) => (map["generation"] = 2 ** 53 - 1),
+      // Memory that no region shows: nobody is made to provide it.
+      (map) => (map["memories"] as number[]).push(2 ** 40),
     ];
     for (const lie of lies) {
       const forged = forge(file, lie);
@@ -324,4 +328,75 @@ test("a save that is abandoned lets go of the memory", async () => {
   expect(memory.released).toBe(false);
   saving.return();
   expect(memory.released).toBe(true);
+});
+
+describe("a saved space and its surroundings", () => {
+  const guestOf = (memory: MemoryProvider): VirtAddressSpace => {
+    const space = VirtAddressSpace.create({ name: "guest" });
+    space.map({ name: "ram", base: gpa(0), memory });
+    return space;
+  };
+
+  test("that is let go before its first chunk is asked for is no file of an empty space", () => {
+    const space = guestOf(arrayBufferMemory(4096));
+    const chunks = space.save();
+    space[Symbol.dispose]();
+    expect(() => chunks.next()).toThrow(expect.objectContaining({ code: "released" }));
+  });
+
+  test("is loaded whole or not at all, where one memory of two has lost its bytes", async () => {
+    using space = VirtAddressSpace.create({ name: "guest" });
+    let buffer = new ArrayBuffer(4096);
+    space.map({ name: "shared", base: gpa(0), memory: sharedMemory(4096) });
+    space.map({ name: "engine", base: gpa(4096), memory: new EngineMemory({ size: 4096, buffer: () => buffer }) });
+    space.writeU32(gpa(0), 1);
+    const saved = [...space.save()];
+    space.writeU32(gpa(0), 2);
+    buffer.transfer(0);
+    buffer = new ArrayBuffer(0);
+    await expect(space.load(saved)).rejects.toMatchObject({ code: "gone" });
+    expect(space.readU32(gpa(0))).toBe(2);
+  });
+
+  test("can't be made to stage more than there is: data comes in order, once", async () => {
+    using space = guestOf(arrayBufferMemory(8192));
+    space.writeU8(gpa(0), 1);
+    const [head, map, data, end] = [...space.save()] as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+    let crc = crc32c(map.subarray(0, -4), crc32c(head));
+    const again = [data, data].map((record) => {
+      const copy = record.slice();
+      crc = crc32c(copy.subarray(0, -4), crc);
+      new DataView(copy.buffer).setUint32(copy.length - 4, crc, true);
+      return copy;
+    });
+    await expect(space.load([head, map, ...again, end])).rejects.toMatchObject({ code: "damaged-state" });
+  });
+
+  test("releases memory of the wrong size that it was given", async () => {
+    using space = guestOf(arrayBufferMemory(4096));
+    const wrong = arrayBufferMemory(8192);
+    await expect(VirtAddressSpace.restore(space.save(), { memory: () => wrong })).rejects.toMatchObject({ code: "missing-memory" });
+    expect(wrong.released).toBe(true);
+  });
+
+  test("has its generation back, though it is empty", async () => {
+    using space = VirtAddressSpace.create({ name: "guest" });
+    void space.unmap(space.map({ name: "ram", base: gpa(0), memory: arrayBufferMemory(4096) }));
+    using copy = await VirtAddressSpace.restore(space.save(), { memory: ({ size }) => arrayBufferMemory(size) });
+    expect([space.view().generation, copy.view().generation]).toEqual([2, 2]);
+  });
+
+  test("from a source that throws is refused, and the source is closed", async () => {
+    let closed = false;
+    async function* failing(): AsyncGenerator<Uint8Array> {
+      try {
+        yield new Uint8Array(4);
+        throw new Error("EIO");
+      } finally {
+        closed = true;
+      }
+    }
+    await expect(VirtAddressSpace.restore(failing(), { memory: ({ size }) => arrayBufferMemory(size) })).rejects.toThrow("EIO");
+    expect(closed).toBe(true);
+  });
 });
