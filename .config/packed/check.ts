@@ -31,7 +31,6 @@ async function run(step: string, command: string, args: readonly string[], cwd: 
   } catch (cause) {
     const { stdout = "", stderr = "", message = "" } = cause as { stdout?: string; stderr?: string; message?: string };
     console.error(`FAILED  ${step}\n${stdout}${stderr || message}`);
-    process.exitCode = 1;
     throw new Error(step);
   }
 }
@@ -100,8 +99,9 @@ try {
       await run(`${name}: run the sample tests there`, join(place, "node_modules/.bin/vitest"), ["run", samples], place);
     }
   }
-} catch {
-  console.error("the packages are not fit to be published");
+} catch (error) {
+  console.error("the packages are not fit to be published:", error);
+  process.exitCode = 1;
 } finally {
   rmSync(place, { recursive: true });
 }

@@ -10,6 +10,7 @@ test("a mark whose thread died half-way hides nobody else's", () => {
   // The bit is set, its summaries are not: there the thread died.
   new Int32Array(half.buffer)[0] = 1;
   other.mark(0);
+  other.repair();
   const found: number[] = [];
   other.harvest((first, pages) => found.push(first, pages));
   expect(found).toEqual([0, 1]);

@@ -3,8 +3,8 @@
  * what is dirty and not what there is. 16 Mi pages are 2 MiB of bits, 64 KiB of summary and 2 KiB above that.
  *
  * Between threads: whoever writes first stores its data, then marks. A mark sets the page's bit, then its summaries; a
- * harvest takes the summaries first, then the bits. So a bit whose mark is half done is seen by this harvest or the next;
- * and since a mark looks for all three before it does nothing, one whose thread died half-way hides no other's.
+ * harvest takes the summaries first, then the bits. So a bit whose mark is half done is seen by this harvest or the next.
+ * Where a thread died half-way, {@link DirtyBitmap.repair} completes its mark, or it would hide those of others for good.
  *
  * What a mark does not do is wait for its data to be visible: a processor may read the bit before its own store is seen by
  * others. A harvest that takes the bit in that moment is told the page with old bytes. The log above mends that.
@@ -55,7 +55,7 @@ export class DirtyBitmap {
     const word = page >>> 5;
     const bit = 1 << (page & 31);
     // Plain reads: atomic ones cost five times as much, and most marks find their page dirty already.
-    if (((this.#bits[word] as number) & bit) !== 0 && this.#summarised(word)) return;
+    if (((this.#bits[word] as number) & bit) !== 0) return;
     this.#set(word, bit);
   }
 
@@ -73,15 +73,13 @@ export class DirtyBitmap {
       let bits = -1;
       if (word === first >>> 5) bits &= -1 << (first & 31);
       if (word === lastWord) bits &= -1 >>> (31 - (last & 31));
-      if (((this.#bits[word] as number) & bits) !== bits || !this.#summarised(word)) this.#set(word, bits);
+      if (((this.#bits[word] as number) & bits) !== bits) this.#set(word, bits);
     }
   }
 
-  #summarised(word: number): boolean {
-    const above = word >>> 5;
-    return (
-      ((this.#summary[above] as number) & (1 << (word & 31))) !== 0 && ((this.#top[above >>> 5] as number) & (1 << (above & 31))) !== 0
-    );
+  /** Completes the marks of a thread that died in the middle of one. */
+  repair(): void {
+    for (let word = 0; word < this.#bits.length; word++) if (this.#bits[word] !== 0) this.#set(word, 0);
   }
 
   #set(word: number, bits: number): void {

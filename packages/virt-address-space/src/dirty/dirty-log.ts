@@ -132,6 +132,11 @@ export class DirtyLog implements Disposable {
     this.#host.stop(this);
   }
 
+  /** Completes marks that a dead thread may have left half done. @internal */
+  repair(): void {
+    for (const bitmap of this.#bitmaps.values()) bitmap.repair();
+  }
+
   /** The bitmap of a memory, made where there is none. @internal */
   bitmapOf(memory: SpaceMemory): DirtyBitmap {
     let bitmap = this.#bitmaps.get(memory);

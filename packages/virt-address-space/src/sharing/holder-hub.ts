@@ -218,7 +218,12 @@ export class HolderHub {
 
   #left(holder: RemoteHolder, died: boolean): void {
     // What it wrote through its windows is in no bitmap yet: nobody closed them.
-    if (died) for (const log of this.#owner.logs) this.#gatherFrom(holder, log);
+    if (died) {
+      for (const log of this.#owner.logs) {
+        log.repair();
+        this.#gatherFrom(holder, log);
+      }
+    }
     this.#holders.delete(holder.id);
     this.#forwarder.gone(holder);
     const { core, references } = this.#owner;

@@ -73,7 +73,7 @@ export class MapMirror {
 
   /** Makes the owner's commit the map of this thread. @returns memory that is no longer mapped: to be closed once nothing uses it */
   adopt(message: CommitMessage): readonly SpaceMemory[] {
-    for (const record of message.memories) this.#openMemory(record, message.regions);
+    this.#openMemories(message);
     for (const id of message.regionsGone) this.#regions.delete(id);
     const bases = new Map(this.core.regions);
     for (const record of message.regions) {
@@ -121,11 +121,17 @@ export class MapMirror {
     this.#numbers.delete(memory.provider);
   }
 
-  #openMemory({ id, descriptor }: MemoryRecord, regions: readonly RegionRecord[]): void {
-    if (descriptor === undefined || this.#memories.has(id)) return;
+  #openMemories({ memories, regions }: CommitMessage): void {
     // Memory that came from this thread is taken as it is; a clone of it would be another provider.
-    const region = regions.find(({ memory, proposed }) => memory === id && proposed?.holder === this.holder);
-    const own = region?.proposed && this.#parts.proposed.region(region.proposed.key)?.memory;
+    const own = new Map<number | undefined, MemoryProvider | undefined>();
+    for (const { memory, proposed } of regions) {
+      if (proposed?.holder === this.holder) own.set(memory, this.#parts.proposed.region(proposed.key)?.memory);
+    }
+    for (const record of memories) this.#openMemory(record, own.get(record.id));
+  }
+
+  #openMemory({ id, descriptor }: MemoryRecord, own: MemoryProvider | undefined): void {
+    if (descriptor === undefined || this.#memories.has(id)) return;
     const opener = this.#parts.openers.memory.find(({ kind }) => kind === descriptor.kind);
     const provider = own ?? this.#opened(`${descriptor.kind} memory`, () => opener?.open(descriptor));
     if (provider === undefined) return;
@@ -151,8 +157,8 @@ export class MapMirror {
         name: record.name,
         kind: record.kind,
         size: record.size,
-        priority: record.priority,
-        offset: record.offset,
+        priority: record.priority ?? 0,
+        offset: record.offset ?? 0,
         readOnly: record.readOnly,
         home: record.home,
         memory: record.memory === undefined ? undefined : this.#memories.get(record.memory),

@@ -15,15 +15,16 @@ export interface RegionRecord {
   readonly kind: RegionKind;
   readonly base: number;
   readonly size: number;
-  readonly priority: number;
-  readonly offset: number;
-  readonly readOnly: boolean;
+  /** 0 where it is left out; so are the offset and the home. */
+  readonly priority?: number;
+  readonly offset?: number;
+  readonly readOnly?: boolean;
   /** RAM and ROM: the memory's number. */
   readonly memory?: number | undefined;
   /** An alias's target. */
   readonly target?: number | undefined;
   /** An I/O window: the holder whose thread has the handler. */
-  readonly home: number;
+  readonly home?: number;
   /** The number under which the proposer asked for it. */
   readonly proposed?: { readonly holder: number; readonly key: number } | undefined;
 }
@@ -31,7 +32,6 @@ export interface RegionRecord {
 /** Memory as every holder knows it; without a descriptor it can't leave its thread. */
 export interface MemoryRecord {
   readonly id: number;
-  readonly size: number;
   readonly descriptor?: MemoryDescriptor | undefined;
 }
 

@@ -9,25 +9,28 @@ import type { BitmapRecord, DoorbellRecord, MemoryRecord, RegionRecord } from ".
 /** A mapped region's record. */
 export function regionRecord(core: SpaceCore, region: Region, proposed?: RegionRecord["proposed"]): RegionRecord {
   const { id, name, kind, size, priority, offset, readOnly, home } = region;
+  const memory = region.memory && core.memoryOf(region.memory)?.id;
+  // What is as usual is left out: a map may have many regions, and each field of each is sent by name.
   return {
     id,
     name,
     kind,
     base: region.base ?? 0,
     size,
-    priority,
-    offset,
-    readOnly,
-    home,
-    memory: region.memory && core.memoryOf(region.memory)?.id,
-    target: region.target?.id,
-    proposed,
+    ...(priority !== 0 && { priority }),
+    ...(offset !== 0 && { offset }),
+    ...(readOnly && { readOnly }),
+    ...(home !== 0 && { home }),
+    ...(memory !== undefined && { memory }),
+    ...(region.target !== undefined && { target: region.target.id }),
+    ...(proposed !== undefined && { proposed }),
   };
 }
 
 /** A memory's record. */
 export function memoryRecord({ id, provider }: SpaceMemory): MemoryRecord {
-  return { id, size: provider.size, descriptor: provider.share() };
+  const descriptor = provider.share();
+  return { id, ...(descriptor !== undefined && { descriptor }) };
 }
 
 /** A doorbell's record. */

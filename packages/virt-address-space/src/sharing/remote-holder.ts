@@ -233,10 +233,10 @@ export class RemoteHolder implements LinkReceiver {
   }
 
   #spec({ record, memory, known, memoryKey }: Extract<ProposedStep, { step: "map" }>, target: Region | undefined): RegionSpec {
-    const { name, priority, kind, size, offset } = record;
+    const { name, priority = 0, kind, size, offset = 0, readOnly = false } = record;
     const base: GuestAddress = gpa(record.base);
     if (kind === "io") return { name, base, priority, kind, size, handler: ELSEWHERE };
-    if (kind === "alias") return { name, base, priority, kind, size, offset, readOnly: record.readOnly, target: target as Region };
+    if (kind === "alias") return { name, base, priority, kind, size, offset, readOnly, target: target as Region };
     return { name, base, priority, kind, size, offset, memory: this.#memory(memory, known, memoryKey) };
   }
 
