@@ -18,9 +18,9 @@ async function attach(worker: Worker, stay: boolean): Promise<number> {
 }
 
 const taken: number[] = [];
-for (let i = 0; i < 300; i++) {
+for (let i = 0; i < 600; i++) {
   const took = await attach(workers[0] as Worker, false);
-  if (i >= 100) taken.push(took);
+  if (i >= 400) taken.push(took);
 }
 taken.sort((a, b) => a - b);
 
