@@ -11,6 +11,7 @@ test.each([
   // Where the page is, and a package in which its imports resolve.
   [".", "packages/virt-address-space"],
   ["packages/virt-address-space", "packages/virt-address-space"],
+  ["packages/virtio", "packages/virtio"],
 ])("the samples in %s/README.md hold", (page, home) => {
   const folder = join(root, home);
   const files = checked(program(readFileSync(join(root, page, "README.md"), "utf8")));

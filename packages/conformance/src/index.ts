@@ -1,6 +1,11 @@
 /**
- * Suites that implementations of virtspace's contracts must pass, as vitest tests.
+ * Suites that implementations of virtspace's contracts must pass, as vitest tests, and drivers that play the guest.
  *
  * @packageDocumentation
  */
-export { type MemoryProviderFixture, type MemoryProviderSuiteOptions, memoryProviderSuite } from "./memory-provider-suite.ts";
+export { type MemoryProviderFixture, type MemoryProviderSuiteOptions, memoryProviderSuite } from "./memory/memory-provider-suite.ts";
+export { MmioDriver } from "./virtio/mmio-driver.ts";
+export { type PackedDescriptor, PackedDriver } from "./virtio/packed-driver.ts";
+export type { BufferOptions, RingDriver, RingPlace, UsedBuffer } from "./virtio/ring-driver.ts";
+export { DESC_INDIRECT, DESC_NEXT, DESC_WRITE } from "./virtio/ring-driver.ts";
+export { type SplitDescriptor, SplitDriver } from "./virtio/split-driver.ts";

@@ -1,0 +1,23 @@
+/**
+ * Virtio's mechanisms on a `VirtAddressSpace`: queues, features, the device contract and virtio over MMIO.
+ *
+ * @packageDocumentation
+ */
+export { ConfigBytes, type DeviceConfig, type WritableField } from "./device/device-config.ts";
+export { DeviceRunner, QUEUE_FEATURES, type RunnerOwner } from "./device/device-runner.ts";
+export { VirtioDeviceType } from "./device/device-type.ts";
+export { type Logger, silentLogger } from "./device/logger.ts";
+export type { DeviceContext, QueueSpec, VirtioDevice } from "./device/virtio-device.ts";
+export { VirtioError, type VirtioErrorCode } from "./error/virtio-error.ts";
+export { FeatureSet } from "./feature/feature-set.ts";
+export { VirtioFeature } from "./feature/virtio-feature.ts";
+export { defaultVirtioHost, type VirtioHost } from "./host/host.ts";
+export type { MmioQueueState, MmioState } from "./mmio/mmio-state.ts";
+export { DeviceStatus, InterruptReason, Register } from "./mmio/registers.ts";
+export { VirtioMmio, type VirtioMmioOptions } from "./mmio/virtio-mmio.ts";
+export { Chain } from "./queue/chain.ts";
+export { openVirtqueue } from "./queue/open-virtqueue.ts";
+export { isQueueSize, MAX_QUEUE_SIZE, type QueueConfig } from "./queue/queue-config.ts";
+export { freshQueueState, type InFlightBuffer, type QueueState } from "./queue/queue-state.ts";
+export type { RingFault, RingFaultCode } from "./queue/ring-fault.ts";
+export { type ChainHandler, type QueueCounters, type QueueOwner, Virtqueue } from "./queue/virtqueue.ts";

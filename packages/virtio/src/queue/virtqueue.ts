@@ -1,0 +1,376 @@
+/**
+ * A queue as a device sees it, whatever its layout: take a buffer, give it back, let the driver know.
+ *
+ * The queue validates and keeps count; it does not know what the bytes mean. A fault of the driver retires it.
+ *
+ * @module
+ */
+import type { MemoryAccess, VirtAddressSpace } from "@virtspace/virt-address-space";
+import { VirtioError } from "../error/virtio-error.ts";
+import type { FeatureSet } from "../feature/feature-set.ts";
+import { VirtioFeature } from "../feature/virtio-feature.ts";
+import { defaultVirtioHost, type VirtioHost } from "../host/host.ts";
+import { Chain, type ChainOwner } from "./chain.ts";
+import { ChainWalker, WRITE } from "./chain-walker.ts";
+import type { QueueConfig } from "./queue-config.ts";
+import type { InFlightBuffer, QueueState } from "./queue-state.ts";
+import type { RingFault, RingFaultCode } from "./ring-fault.ts";
+
+/** What a queue needs of whoever runs it. */
+export interface QueueOwner {
+  /** Where the rings and the buffers are. */
+  readonly space: VirtAddressSpace;
+  /** Interrupts the driver. */
+  interrupt(queue: number): void;
+  /** The driver broke the queue: it is retired. */
+  faulted?(fault: RingFault): void;
+  /** The device's handler threw. */
+  failed?(queue: number, cause: unknown): void;
+  /** The services of the host; those that are there, unless given. */
+  readonly host?: VirtioHost;
+}
+
+/** What a queue has done. */
+export interface QueueCounters {
+  /** Notifications by the driver. */
+  kicks: number;
+  /** Buffers taken. */
+  chains: number;
+  /** Buffers given back. */
+  used: number;
+  /** Interrupts sent. */
+  interrupts: number;
+}
+
+/** Does something with a buffer; it is given back when this returns, unless it was held. */
+export type ChainHandler = (chain: Chain) => void;
+
+/** Buffers of one turn, unless a device asks for another number. */
+const BUDGET = 256;
+
+/** A running queue; {@link openVirtqueue} makes one. */
+export abstract class Virtqueue {
+  /** The queue's number. */
+  readonly index: number;
+  /** Descriptors. */
+  readonly size: number;
+  /** What was negotiated. */
+  readonly features: FeatureSet;
+  /** Where the rings and the buffers are. */
+  readonly space: VirtAddressSpace;
+  /** What the queue has done. */
+  readonly counters: QueueCounters = { kicks: 0, chains: 0, used: 0, interrupts: 0 };
+  /** @internal */
+  protected readonly walker: ChainWalker;
+  /** @internal */
+  protected readonly eventIdx: boolean;
+  /** @internal */
+  protected readonly indirect: boolean;
+  readonly #inOrder: boolean;
+  readonly #owner: QueueOwner;
+  readonly #access: MemoryAccess;
+  readonly #host: VirtioHost;
+  readonly #chainOwner: ChainOwner;
+  /** Where buffers are given back in the order in which they were taken: those that the device has. */
+  readonly #order: Chain[] = [];
+  #sequence = 0;
+  #again: InFlightBuffer[];
+  #fault: RingFault | undefined;
+  #stopped = false;
+  #stale = false;
+  /** Neither stopped nor lost nor stale, and nothing is to be processed again: the one thing to ask on the way. */
+  #ready = true;
+  #handler: ChainHandler | undefined;
+  #listener: (() => void) | undefined;
+  #budget = BUDGET;
+  #running = false;
+
+  /** @internal */
+  constructor(config: QueueConfig, owner: QueueOwner) {
+    const { index, size, features, state } = config;
+    this.index = index;
+    this.size = size;
+    this.features = features;
+    this.space = owner.space;
+    this.eventIdx = features.has(VirtioFeature.RingEventIdx);
+    this.indirect = features.has(VirtioFeature.RingIndirectDesc);
+    this.#inOrder = features.has(VirtioFeature.InOrder);
+    this.#owner = owner;
+    this.#host = owner.host ?? defaultVirtioHost;
+    this.#access = owner.space.access();
+    this.walker = new ChainWalker(this.#access, size);
+    this.#again = [...(state?.inFlight ?? [])];
+    this.#ready = this.#again.length === 0;
+    this.#chainOwner = { batch: () => this.space.batch(), push: (chain, written) => this.push(chain, written) };
+  }
+
+  /** Why the driver lost the queue; undefined while all is well. */
+  get fault(): RingFault | undefined {
+    return this.#fault;
+  }
+
+  /** Whether the queue neither was stopped nor lost. */
+  get running(): boolean {
+    return !this.#stopped && this.#fault === undefined;
+  }
+
+  /** Buffers that the device has. */
+  get inFlight(): number {
+    return this.#taken().length;
+  }
+
+  /** What the device has, in the order in which it was taken. */
+  #taken(): Chain[] {
+    const taken: Chain[] = [];
+    for (const chain of this.known()) if (chain.taken) taken.push(chain);
+    return taken.sort((a, b) => a.sequence - b.sequence);
+  }
+
+  /**
+   * Takes the next buffer.
+   *
+   * @returns undefined where there is none, or the queue is stopped or lost
+   */
+  pop(): Chain | undefined {
+    if (!this.#ready) return this.#popSlowly();
+    const chain = this.take();
+    if (chain !== undefined) this.#keep(chain);
+    return chain;
+  }
+
+  #keep(chain: Chain): void {
+    chain.taken = true;
+    chain.sequence = this.#sequence++;
+    this.counters.chains++;
+    if (!this.#inOrder) return;
+    chain.done = false;
+    this.#order.push(chain);
+  }
+
+  #popSlowly(): Chain | undefined {
+    if (!this.running || !this.#bound()) return undefined;
+    if (this.#again.length > 0) return this.#popAgain();
+    this.#ready = true;
+    return this.pop();
+  }
+
+  /** A buffer that was in flight when the queue was stopped: its addresses are checked as a driver's are. */
+  #popAgain(): Chain | undefined {
+    const { walker } = this;
+    const { id, slots, readable, writable, written } = this.#again.shift() as InFlightBuffer;
+    const chain = this.claim(id);
+    if (chain === undefined) return undefined;
+    walker.begin(chain);
+    chain.id = id;
+    chain.slots = slots;
+    const add = (flags: number) => (piece: readonly [number, number]) =>
+      walker.add(chain, piece[0] % 2 ** 32, Math.floor(piece[0] / 2 ** 32), piece[1], flags);
+    if (!readable.every(add(0)) || !writable.every(add(WRITE))) {
+      this.failWalk();
+      return undefined;
+    }
+    this.#keep(chain);
+    if (written === undefined) return chain;
+    this.push(chain, written);
+    return this.pop();
+  }
+
+  /** Makes a chain for the walker to fill. */
+  protected makeChain(): Chain {
+    return new Chain(this.#chainOwner);
+  }
+
+  /**
+   * Gives a buffer back. The driver sees it after {@link flush}.
+   *
+   * @param written - bytes written from the start of its writable part
+   * @throws {@link VirtioError} `not-in-flight` where the device does not have it
+   */
+  push(chain: Chain, written: number = chain.written): void {
+    if (!chain.taken) {
+      throw new VirtioError("not-in-flight", `queue ${this.index}: this buffer was given back already: push each once`, {
+        queue: this.index,
+      });
+    }
+    chain.written = Math.min(written, chain.writableBytes);
+    if (chain.held) {
+      this.#pushHeld(chain);
+    } else {
+      this.#giveBack(chain);
+    }
+  }
+
+  #pushHeld(chain: Chain): void {
+    chain.release();
+    this.#giveBack(chain);
+    if (!this.#running) this.flush();
+  }
+
+  #giveBack(chain: Chain): void {
+    if (!this.#inOrder) {
+      this.#complete(chain);
+      return;
+    }
+    chain.done = true;
+    while (this.#order[0]?.done === true) this.#complete(this.#order.shift() as Chain);
+  }
+
+  #complete(chain: Chain): void {
+    chain.taken = false;
+    if (!this.#ready && (!this.running || !this.#bound())) return;
+    this.use(chain);
+    this.counters.used++;
+  }
+
+  /** Shows the driver what was given back, and interrupts it where it wants that. */
+  flush(): void {
+    if ((!this.#ready && (!this.running || !this.#bound())) || !this.publish()) return;
+    this.counters.interrupts++;
+    this.#owner.interrupt(this.index);
+  }
+
+  /**
+   * Has a handler called for each buffer. It runs when the driver notifies, once at the start for what is there already, and
+   * not beyond its budget in one turn: then other queues have theirs.
+   *
+   * @param budget - buffers of one turn; 256 unless given
+   */
+  serve(handler: ChainHandler, budget: number = BUDGET): void {
+    this.#handler = handler;
+    this.#budget = budget;
+    this.#host.defer(() => this.#run());
+  }
+
+  /** Has a callback called when the driver notifies, for a device that takes buffers when it has use for them. */
+  onKick(callback: () => void): void {
+    this.#listener = callback;
+  }
+
+  /** The driver notified: for transports. */
+  kick(): void {
+    this.counters.kicks++;
+    this.#listener?.();
+    this.#run();
+  }
+
+  #run(): void {
+    const handler = this.#handler;
+    // A handler whose writes kick its own queue is not entered again; the loop around it looks once more anyway.
+    if (handler === undefined || this.#running || !this.running) return;
+    this.#running = true;
+    try {
+      this.#serve(handler);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  #serve(handler: ChainHandler): void {
+    this.ignoreKicks();
+    for (let left = this.#budget; ; ) {
+      for (; left > 0; left--) {
+        const chain = this.pop();
+        if (chain === undefined) break;
+        this.#handle(handler, chain);
+      }
+      this.flush();
+      if (left === 0) {
+        this.#host.defer(() => this.#run());
+        return;
+      }
+      if (!this.running || !this.askForKicks()) return;
+      this.ignoreKicks();
+    }
+  }
+
+  #handle(handler: ChainHandler, chain: Chain): void {
+    try {
+      handler(chain);
+    } catch (cause) {
+      this.#owner.failed?.(this.index, cause);
+    }
+    if (chain.taken && !chain.held) this.push(chain);
+  }
+
+  /** Ends the queue. Buffers that are given back later are passed over. Idempotent. @returns where it stood */
+  stop(): QueueState {
+    const { available, used } = this.position();
+    const inFlight: InFlightBuffer[] = [...this.#again];
+    for (const chain of this.#taken()) {
+      inFlight.push(describe(chain, this.#inOrder));
+      chain.release();
+    }
+    if (!this.#stopped) {
+      this.flush();
+      this.#stopped = true;
+      this.#ready = false;
+      this.unbind();
+    }
+    return { available, used, inFlight };
+  }
+
+  /** The ring's memory was moved, or unmapped: the arrays are taken anew before they are used again. */
+  protected readonly becameStale = (): void => {
+    this.#stale = true;
+    this.#ready = false;
+  };
+
+  /** Whether the rings are where they were, or could be found again. */
+  #bound(): boolean {
+    if (!this.#stale) return true;
+    this.unbind();
+    const fault = this.bind();
+    if (fault !== undefined) return this.fail("ring-gone", fault.value);
+    this.#stale = false;
+    return true;
+  }
+
+  /** Retires the queue. @returns false */
+  protected fail(code: RingFaultCode, value: number): false {
+    this.#ready = false;
+    if (this.#fault === undefined) {
+      this.#fault = { code, value, queue: this.index };
+      this.#owner.faulted?.(this.#fault);
+    }
+    return false;
+  }
+
+  /** Retires the queue because of what the walker found. @returns false */
+  protected failWalk(): false {
+    const { code, value } = this.walker.fault ?? { code: "ring-gone" as const, value: 0 };
+    return this.fail(code, value);
+  }
+
+  /** Opens windows on the rings. @internal */
+  abstract bind(): Pick<RingFault, "code" | "value"> | undefined;
+  /** Closes them. */
+  protected abstract unbind(): void;
+  /** Takes the next available buffer; undefined where there is none, or the driver broke the queue. */
+  protected abstract take(): Chain | undefined;
+  /** The chain for an id; undefined where the driver may not use it now, and has broken the queue. */
+  protected abstract claim(id: number): Chain | undefined;
+  /** All chains that were made. */
+  protected abstract known(): Iterable<Chain>;
+  /** Puts a buffer among the used ones. */
+  protected abstract use(chain: Chain): void;
+  /** Shows the driver the used buffers. @returns whether it wants an interrupt */
+  protected abstract publish(): boolean;
+  /** Tells the driver that its notifications are of no use now. */
+  abstract ignoreKicks(): void;
+  /** Tells the driver that its notifications are wanted. @returns whether buffers arrived before it was told: look once more */
+  abstract askForKicks(): boolean;
+  /** Where the queue stands. */
+  protected abstract position(): Omit<QueueState, "inFlight">;
+}
+
+function describe(chain: Chain, inOrder: boolean): InFlightBuffer {
+  const piece = (at: number): [number, number] => [chain.range(at).start + chain.offset(at), chain.length(at)];
+  const pieces = Array.from({ length: chain.pieces }, (_, at) => piece(at));
+  return {
+    id: chain.id,
+    slots: chain.slots,
+    ...(inOrder && chain.done && { written: chain.written }),
+    readable: pieces.slice(0, chain.readablePieces),
+    writable: pieces.slice(chain.readablePieces),
+  };
+}
