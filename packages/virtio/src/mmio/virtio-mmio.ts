@@ -82,7 +82,7 @@ export class VirtioMmio implements Disposable {
   #generation = 0;
   #disposed = false;
 
-  /** @throws {@link VirtAddressSpaceError} as `space.map` */
+  /** @throws `VirtAddressSpaceError`, as `space.map` does */
   constructor(options: VirtioMmioOptions) {
     const { space, base, device, size = WINDOW_BYTES, log, host } = options;
     this.#options = options;
