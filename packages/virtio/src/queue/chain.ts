@@ -209,7 +209,7 @@ export class Chain {
    * Gives the buffer back. The driver hears of it when the queue is flushed: at the end of the batch, or, for a chain that was
    * held, at once.
    *
-   * @param written - bytes written, where it is not {@link written}
+   * @param written - bytes written, where it is not what was counted
    * @throws {@link VirtioError} `not-in-flight` where the device does not have it
    */
   push(written: number = this.written): void {
