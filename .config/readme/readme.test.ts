@@ -12,6 +12,7 @@ test.each([
   [".", "packages/virt-address-space"],
   ["packages/virt-address-space", "packages/virt-address-space"],
   ["packages/virtio", "packages/virtio"],
+  ["packages/network", "packages/network"],
 ])("the samples in %s/README.md hold", (page, home) => {
   const folder = join(root, home);
   const files = checked(program(readFileSync(join(root, page, "README.md"), "utf8")));

@@ -1,0 +1,45 @@
+/** A backend that writes down what goes through it. @module */
+import type { Frame } from "../frame/frame.ts";
+import type { NetworkBackend, NetworkEndpoint, NetworkPort } from "../port/network-backend.ts";
+import type { PcapngWriter } from "./pcapng.ts";
+
+/** Puts a tap between devices and a backend: each device is an interface of the capture. */
+export function captured(backend: NetworkBackend, writer: PcapngWriter): NetworkBackend {
+  return {
+    name: backend.name,
+    plug(endpoint) {
+      const number = writer.addInterface(endpoint.name);
+      const tapped: NetworkEndpoint = {
+        name: endpoint.name,
+        get accepts() {
+          return endpoint.accepts;
+        },
+        receive: (frame) => {
+          const took = endpoint.receive(frame);
+          if (took) writer.frame(number, frame, "received");
+          return took;
+        },
+        flush: () => endpoint.flush(),
+      };
+      return tap(backend.plug(tapped), (frame) => writer.frame(number, frame, "sent"));
+    },
+  };
+}
+
+function tap(port: NetworkPort, write: (frame: Frame) => void): NetworkPort {
+  return {
+    get accepts() {
+      return port.accepts;
+    },
+    counters: port.counters,
+    send: (frame) => {
+      const sent = port.send(frame);
+      if (sent) write(frame);
+      return sent;
+    },
+    flush: () => port.flush(),
+    roomAgain: () => port.roomAgain(),
+    onRoom: (callback) => port.onRoom(callback),
+    [Symbol.dispose]: () => port[Symbol.dispose](),
+  };
+}

@@ -1,0 +1,165 @@
+import { expect, test } from "vitest";
+import {
+  BROADCAST,
+  BytesFrame,
+  type Frame,
+  LearningSwitch,
+  type LearningSwitchOptions,
+  Loopback,
+  MAX_FRAME_BYTES,
+  NO_OFFLOAD,
+  writeHeader,
+} from "../index.ts";
+import { mac, Station } from "../port/station-scenarios.ts";
+
+function network(options: LearningSwitchOptions = {}) {
+  const clock = { now: 0 };
+  const backend = new LearningSwitch({ now: () => clock.now, ...options });
+  const [one, two, three] = [1, 2, 3].map((number) => new Station(backend, number)) as [Station, Station, Station];
+  return { clock, backend, one, two, three };
+}
+
+test("sends what it does not know to all, and what it has learned to one", () => {
+  const { one, two, three, backend } = network();
+  one.send(two.mac);
+  expect([one.take(), two.take(), three.take()]).toEqual([[], [[1, 2, 3]], [[1, 2, 3]]]);
+  two.send(one.mac, [4]);
+  expect([one.take(), two.take(), three.take()]).toEqual([[[4]], [], []]);
+  one.send(two.mac, [5]);
+  expect([two.take(), three.take(), backend.known]).toEqual([[[5]], [], 2]);
+  three.send(BROADCAST, [6]);
+  expect([one.take(), two.take(), three.take()]).toEqual([[[6]], [[6]], []]);
+  expect([one.port.counters.sentFrames, one.port.counters.receivedFrames, one.port.counters.sentBytes]).toEqual([2, 2, 32]);
+  expect([one.flushes, two.flushes]).toEqual([2, 3]);
+});
+
+test("follows an address that moves, and forgets one that is silent or unplugged", () => {
+  const { clock, one, two, three, backend } = network({ ageMilliseconds: 1000 });
+  two.send(BROADCAST);
+  three.send(BROADCAST, [1], two.mac);
+  for (const each of [one, two, three]) each.take();
+  one.send(two.mac);
+  expect([two.take().length, three.take().length]).toEqual([0, 1]);
+  clock.now = 2001;
+  one.send(two.mac);
+  expect([two.take().length, three.take().length]).toEqual([1, 1]);
+  two.send(one.mac);
+  two.port[Symbol.dispose]();
+  two.port[Symbol.dispose]();
+  one.take();
+  one.send(two.mac);
+  expect([two.take(), three.take().length, backend.known]).toEqual([[], 1, 1]);
+  two.send(one.mac);
+  expect([one.take(), two.port.counters.drops]).toEqual([[], { unplugged: 1 }]);
+});
+
+test("keeps a table of a bounded size, and a stranger's inventions push out the oldest", () => {
+  const { clock, backend, one, two } = network({ most: 4 });
+  two.send(BROADCAST);
+  for (let i = 0; i < 50; i++) {
+    clock.now++;
+    one.send(BROADCAST, [1], mac(100 + i));
+    two.send(BROADCAST);
+  }
+  expect(backend.known).toBe(4);
+  one.take();
+  two.take();
+  one.send(two.mac);
+  expect(two.take()).toHaveLength(1);
+});
+
+test("limits what a port may send to everybody, and leaves what it sends to one alone", () => {
+  const { clock, one, two } = network({ floodsPerSecond: 10 });
+  two.send(one.mac);
+  for (let i = 0; i < 25; i++) one.send(BROADCAST);
+  expect([two.take().length, one.port.counters.drops]).toEqual([10, { "flood-limit": 15 }]);
+  for (let i = 0; i < 25; i++) one.send(two.mac);
+  expect(two.take()).toHaveLength(25);
+  clock.now += 500;
+  for (let i = 0; i < 25; i++) one.send(BROADCAST);
+  expect(two.take()).toHaveLength(5);
+});
+
+test("drops for a receiver without room, and counts it there", () => {
+  const { one, two } = network();
+  two.send(BROADCAST);
+  two.room = 1;
+  expect([one.send(two.mac, [1]), one.send(two.mac, [2])]).toEqual([true, true]);
+  expect([two.take(), two.port.counters.drops]).toEqual([[[1]], { "no-room": 1 }]);
+});
+
+test("lets a sender wait where it is told to, loses nothing, and never waits with what is for everybody", () => {
+  const { one, two, three } = network({ whenFull: "wait" });
+  two.send(BROADCAST);
+  two.room = 1;
+  const queue = [[1], [2], [3]];
+  const pump = (): void => {
+    while (queue.length > 0 && one.send(two.mac, queue[0])) queue.shift();
+  };
+  one.port.onRoom(pump);
+  pump();
+  expect(queue).toEqual([[2], [3]]);
+  expect(one.send(BROADCAST, [9])).toBe(true);
+  expect([three.take().at(-1), two.port.counters.drops]).toEqual([[9], { "no-room": 1 }]);
+  two.makeRoom(1);
+  expect(queue).toEqual([[3]]);
+  two.makeRoom(5);
+  expect([queue, two.take()]).toEqual([[], [[1], [2], [3]]]);
+  two.room = 0;
+  queue.push([4]);
+  pump();
+  expect(queue).toHaveLength(1);
+  // Whom it waited for is gone: it may go on, and nobody gets it.
+  two.port[Symbol.dispose]();
+  expect(queue).toEqual([]);
+});
+
+test("drops what is no frame", () => {
+  const { one, two, three } = network();
+  const send = (bytes: Uint8Array): boolean => one.port.send(new BytesFrame(bytes));
+  const long = new Uint8Array(MAX_FRAME_BYTES + 1);
+  writeHeader(long, two.mac, one.mac, 0x800);
+  expect([send(new Uint8Array(0)), send(new Uint8Array(13)), send(long)]).toEqual([true, true, true]);
+  one.send(two.mac, [1], BROADCAST);
+  const gone: Frame = { length: 60, pieces: 1, offload: NO_OFFLOAD, bytes: () => new Uint8Array(0), offset: () => 0, size: () => 60 };
+  one.port.send(gone);
+  expect(one.port.counters.drops).toEqual({ short: 2, long: 1, "bad-source": 1, gone: 1 });
+  expect([two.take(), three.take()]).toEqual([[], []]);
+});
+
+test("does not give a device what it can't take", () => {
+  const { one, two } = network();
+  two.send(BROADCAST);
+  const unsummed = { ...NO_OFFLOAD, needsChecksum: true, checksumStart: 14, checksumOffset: 2 };
+  const large = { ...NO_OFFLOAD, segmentation: "tcp4" as const, segmentSize: 1460 };
+  one.send(two.mac, [1], one.mac, unsummed);
+  one.send(two.mac, [2], one.mac, large);
+  expect([two.take(), two.port.counters.drops]).toEqual([[], { offload: 2 }]);
+  two.accepts = { checksum: true, segmentation: ["tcp4"] };
+  one.send(two.mac, [1], one.mac, unsummed);
+  one.send(two.mac, [2], one.mac, large);
+  expect(two.take()).toEqual([[1], [2]]);
+});
+
+test("a frame to oneself goes nowhere", () => {
+  const { one, two } = network();
+  one.send(BROADCAST);
+  two.take();
+  one.send(one.mac);
+  expect([one.take(), two.take()]).toEqual([[], []]);
+});
+
+test("a loopback gives back what was sent, waits for room, and refuses what its device can't take", () => {
+  const station = new Station(new Loopback(), 1);
+  station.room = 1;
+  expect([station.send(mac(2), [1]), station.send(mac(2), [2])]).toEqual([true, false]);
+  let asked = 0;
+  station.port.onRoom(() => asked++);
+  station.makeRoom(1);
+  station.makeRoom(1);
+  expect([asked, station.send(mac(2), [2]), station.take()]).toEqual([1, true, [[1], [2]]]);
+  station.send(mac(2), [3], station.mac, { ...NO_OFFLOAD, needsChecksum: true });
+  station.port[Symbol.dispose]();
+  station.send(mac(2), [4]);
+  expect([station.take(), station.port.counters.drops]).toEqual([[], { offload: 1, unplugged: 1 }]);
+});
