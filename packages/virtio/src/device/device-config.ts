@@ -8,6 +8,8 @@ export interface DeviceConfig {
   read(offset: number, size: 1 | 2 | 4): number;
   /** Writes one; what is not for the driver to write is passed over. */
   write(offset: number, size: 1 | 2 | 4, value: number): void;
+  /** Takes the bytes that a saved device had, as many as there are. */
+  load(bytes: Uint8Array): void;
 }
 
 /** A run of bytes that the driver may write. */
@@ -51,5 +53,9 @@ export class ConfigBytes implements DeviceConfig {
     else if (size === 2) this.data.setUint16(offset, value, true);
     else this.data.setUint8(offset, value);
     this.#onWrite(offset, size);
+  }
+
+  load(bytes: Uint8Array): void {
+    new Uint8Array(this.data.buffer).set(bytes.subarray(0, this.size));
   }
 }

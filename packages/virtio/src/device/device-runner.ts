@@ -97,18 +97,19 @@ export class DeviceRunner {
       {
         space,
         interrupt: (index) => this.#owner.interrupt(index),
-        faulted: (fault) => this.#lost(fault),
+        faulted: (fault) => this.lose(fault),
         failed: (index, cause) => this.#failed(`queue ${index}`, cause),
         ...(host !== undefined && { host }),
       },
     );
     if (!(queue instanceof Virtqueue)) {
-      this.#lost(queue);
+      this.lose(queue);
       return false;
     }
     this.#queues.set(config.index, queue);
     this.#ask(`startQueue ${config.index}`, () => this.device.startQueue(config.index, queue));
-    return true;
+    // The device may have led to a reset meanwhile.
+    return this.#queues.get(config.index) === queue;
   }
 
   /** Ends a queue. @returns where it stood; undefined where it did not run */
@@ -128,7 +129,8 @@ export class DeviceRunner {
     this.#ask("reset", () => this.device.reset());
   }
 
-  #lost(fault: RingFault): void {
+  /** The driver broke a queue, or asked for one that can't be: says so, and lets the transport tell the driver. */
+  lose(fault: RingFault): void {
     this.log.warn(`${this.device.name}: the driver broke queue ${fault.queue} (${fault.code}): it is retired`, { ...fault });
     this.#owner.queueLost(fault);
   }

@@ -4,9 +4,8 @@
 export type VirtioErrorCode =
   | "invalid-queue"
   | "invalid-feature"
+  | "invalid-argument"
   | "not-in-flight"
-  | "stopped"
-  | "busy"
   | "state-mismatch"
   | "device-failed";
 

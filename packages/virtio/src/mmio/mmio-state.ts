@@ -13,8 +13,8 @@ export interface MmioQueueState {
   readonly size: number;
   /** Whether the driver made it live. */
   readonly ready: boolean;
-  /** Whether a reset of it goes on. */
-  readonly resetting: boolean;
+  /** Whether the driver broke it: such a queue does not run again before a reset. */
+  readonly lost: boolean;
   /** The descriptor area. */
   readonly descriptors: number;
   /** The driver area. */
@@ -43,6 +43,8 @@ export interface MmioState {
   readonly generation: number;
   /** The queues. */
   readonly queues: readonly MmioQueueState[];
+  /** The configuration, byte by byte. */
+  readonly config: readonly number[];
   /** The device's own state. */
   readonly device: unknown;
 }
@@ -61,8 +63,15 @@ export function requireMmioState(saved: unknown, device: VirtioDevice, offered: 
   if (!words.every(isWord)) wrong("a register");
   if (!Array.isArray(state.driverFeatures) || state.driverFeatures.length !== 4 || !state.driverFeatures.every(isWord))
     wrong("the features");
+  const { Acknowledge, Driver, DriverOk, FeaturesOk, NeedsReset, Failed } = DeviceStatus;
+  const known = Acknowledge | Driver | DriverOk | FeaturesOk | NeedsReset | Failed;
+  if ((state.status & ~known) !== 0 || (state.interruptStatus & ~3) !== 0) wrong("a register");
+  const isByte = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0 && (value as number) < 256;
+  if (!Array.isArray(state.config) || state.config.length !== device.config.size || !state.config.every(isByte)) wrong("the configuration");
   const features = FeatureSet.fromWords(state.driverFeatures);
-  if ((state.status & DeviceStatus.FeaturesOk) !== 0 && !features.isSubsetOf(offered)) wrong("a feature that the device has not");
+  const settled = (state.status & FeaturesOk) !== 0;
+  if (settled && !(features.isSubsetOf(offered) && features.has(VirtioFeature.Version1))) wrong("a feature that the device has not");
+  if (!settled && (state.status & DriverOk) !== 0) wrong("a driver that is ready without features");
   if (!Array.isArray(state.queues) || state.queues.length !== device.queues.length) wrong("the number of queues");
   const packed = features.has(VirtioFeature.RingPacked);
   for (const [index, queue] of state.queues.entries()) {
@@ -71,26 +80,30 @@ export function requireMmioState(saved: unknown, device: VirtioDevice, offered: 
       isWord(queue?.size) &&
       queue.size <= most &&
       typeof queue.ready === "boolean" &&
-      typeof queue.resetting === "boolean" &&
+      typeof queue.lost === "boolean" &&
       (!queue.ready || isQueueSize(queue.size, packed)) &&
       [queue.descriptors, queue.driver, queue.device].every(isPlace) &&
-      (queue.position === undefined || isPosition(queue.position));
+      (queue.position === undefined || isPosition(queue.position, queue.size));
     if (!sane) wrong(`queue ${index}`);
   }
   return state;
 }
 
-function isPosition(position: QueueState): boolean {
+function isPosition(position: QueueState, size: number): boolean {
   const isPiece = (piece: unknown): boolean =>
     Array.isArray(piece) && piece.length === 2 && isPlace(piece[0]) && piece[0] < 2 ** 52 && isWord(piece[1]);
   return (
     isIndex(position?.available) &&
     isIndex(position.used) &&
     Array.isArray(position.inFlight) &&
+    position.inFlight.length <= size &&
+    new Set(position.inFlight.map((buffer) => buffer?.id)).size === position.inFlight.length &&
+    position.inFlight.reduce((sum, buffer) => sum + buffer?.slots, 0) <= size &&
     position.inFlight.every(
       (buffer) =>
         isIndex(buffer?.id) &&
         isIndex(buffer.slots) &&
+        buffer.slots >= 1 &&
         (buffer.written === undefined || isWord(buffer.written)) &&
         Array.isArray(buffer.readable) &&
         Array.isArray(buffer.writable) &&

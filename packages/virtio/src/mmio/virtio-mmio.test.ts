@@ -385,3 +385,135 @@ test("what is disposed leaves no window, no doorbell and no holder in the space"
   expect(space.readU32(BASE)).toBeUndefined();
   space[Symbol.dispose]();
 });
+
+describe("regressions", () => {
+  test("a configuration that the driver wrote is saved, and its generation moves on", () => {
+    using here = new Machine();
+    here.up();
+    here.space.writeU16(gpa(BASE + 0x104), 0x1234);
+    here.device.config.data.setUint32(0, 7, true);
+    const state = here.mmio.save();
+    using there = new Machine();
+    there.mmio.restore(JSON.parse(JSON.stringify(state)));
+    expect([there.space.readU32(gpa(BASE + 0x100)), there.space.readU16(gpa(BASE + 0x104))]).toEqual([7, 0x1234]);
+    expect(there.driver.read(Register.ConfigGeneration)).toBe(state.generation + 1);
+  });
+
+  test("a device that can't be saved goes on, and one that was is saved the same again", async () => {
+    using machine = new Machine();
+    const [shout] = machine.up();
+    machine.device.save = () => {
+      throw new Error("not now");
+    };
+    expect(() => machine.mmio.save()).toThrow(expect.objectContaining({ code: "device-failed" }));
+    expect(await machine.shout(shout, "still here")).toBe("STILL HERE");
+    machine.device.save = () => ({ shouted: 1 });
+    const state = machine.mmio.save();
+    expect([machine.mmio.save() === state, state.queues[0]?.position?.available]).toEqual([true, 1]);
+  });
+
+  test("states that would start a device with what it has not are refused", () => {
+    using machine = new Machine();
+    machine.up();
+    const good = JSON.parse(JSON.stringify(machine.mmio.save()));
+    const flight = { id: 1, slots: 1, readable: [], writable: [] };
+    const lies = [
+      { ...good, status: 4, driverFeatures: [1 << 7, 0, 0, 0] },
+      { ...good, status: 0xffff_ff40 },
+      { ...good, interruptStatus: 4 },
+      { ...good, driverFeatures: [0, 0, 0, 0] },
+      { ...good, config: [1] },
+      { ...good, config: new Array(8).fill(256) },
+      { ...good, queues: [{ ...good.queues[0], position: { available: 0, used: 0, inFlight: [flight, flight] } }, good.queues[1]] },
+      {
+        ...good,
+        queues: [{ ...good.queues[0], position: { available: 0, used: 0, inFlight: [{ ...flight, slots: 17 }] } }, good.queues[1]],
+      },
+    ];
+    for (const lie of lies) expect(() => machine.mmio.restore(lie)).toThrow(expect.objectContaining({ code: "state-mismatch" }));
+    machine.mmio.restore(good);
+    expect(machine.driver.read(Register.Status)).toBe(15);
+  });
+
+  test("a queue that was lost stays lost in its saved state", async () => {
+    using machine = new Machine();
+    const [, keep] = machine.up();
+    keep.add([{ address: gpa(0x7000_0000), length: 8 }], []);
+    keep.publish();
+    machine.driver.notify(1);
+    await later();
+    machine.mmio.restore(JSON.parse(JSON.stringify(machine.mmio.save())));
+    expect([machine.mmio.runner.queue(0)?.running, machine.mmio.runner.queue(1)]).toEqual([true, undefined]);
+    expect(machine.driver.read(Register.Status) & DeviceStatus.NeedsReset).toBe(DeviceStatus.NeedsReset);
+  });
+
+  test("a device that is disposed inside a listener, or whose line throws, leaves no window", async () => {
+    const machine = new Machine();
+    machine.up();
+    let on = false;
+    const listening = machine.space.listen({ name: "cleaner", commit: () => on && machine.mmio[Symbol.dispose]() });
+    on = true;
+    machine.space.map({ name: "more", base: gpa(0x1000_0000), memory: sharedMemory(4096) });
+    expect(machine.space.readU32(BASE)).toBe(0);
+    await later();
+    expect([machine.space.lookup(BASE), machine.space.doorbells]).toEqual([undefined, []]);
+    listening[Symbol.dispose]();
+
+    const device = new Shouter();
+    const broken = new VirtioMmio({
+      space: machine.space,
+      base: BASE,
+      device,
+      interrupt: (level) => {
+        if (!level) throw new Error("no line");
+      },
+    });
+    const driver = new MmioDriver(machine.space, BASE);
+    driver.negotiate(WANTED);
+    driver.ready();
+    device.context?.configChanged();
+    expect(() => broken[Symbol.dispose]()).toThrow("no line");
+    await later();
+    expect(machine.space.lookup(BASE)).toBeUndefined();
+    machine.space[Symbol.dispose]();
+  });
+
+  test("a device that is disposed by what its own start led to leaves no doorbell", async () => {
+    const machine = new Machine();
+    machine.device.startQueue = () => machine.mmio[Symbol.dispose]();
+    machine.driver.negotiate(WANTED);
+    machine.driver.startQueue(0, RINGS[0], 16);
+    machine.driver.ready();
+    await later();
+    expect([machine.space.doorbells, machine.space.lookup(BASE)]).toEqual([[], undefined]);
+    machine[Symbol.dispose]();
+  });
+
+  test("features past bit 127, queue numbers past 16 bits and values that are neither yes nor no are not taken for others", () => {
+    using machine = new Machine();
+    const { driver } = machine;
+    driver.negotiate(WANTED);
+    driver.write(Register.Status, 0);
+    driver.write(Register.Status, 3);
+    for (const word of [0, 1]) {
+      driver.write(Register.DriverFeaturesSel, word);
+      driver.write(Register.DriverFeatures, WANTED.word(word));
+    }
+    driver.write(Register.DriverFeaturesSel, 4);
+    driver.write(Register.DriverFeatures, 1);
+    driver.write(Register.Status, 11);
+    expect(driver.read(Register.Status) & DeviceStatus.FeaturesOk).toBe(0);
+    machine.up();
+    driver.write(Register.QueueSel, 0);
+    driver.write(Register.QueueReady, 2);
+    expect(driver.read(Register.QueueReady)).toBe(1);
+    driver.notify(0x1_0000);
+    expect(machine.mmio.runner.queue(0)?.counters.kicks).toBe(0);
+  });
+
+  test("a window that is too small for the configuration is an author's mistake", () => {
+    using machine = new Machine();
+    const options = { space: machine.space, base: gpa(0xe000_0000), device: new Shouter(), interrupt: () => {}, size: 0x100 };
+    expect(() => new VirtioMmio(options)).toThrow(expect.objectContaining({ code: "invalid-argument" }));
+  });
+});

@@ -13,6 +13,7 @@ import {
   type Region,
   tryGpa,
   type VirtAddressSpace,
+  VirtAddressSpaceError,
 } from "@virtspace/virt-address-space";
 import { DeviceRunner, QUEUE_FEATURES } from "../device/device-runner.ts";
 import type { Logger } from "../device/logger.ts";
@@ -54,13 +55,13 @@ const OFFERED = QUEUE_FEATURES.or(FeatureSet.of(VirtioFeature.RingReset));
 interface QueueRegisters {
   size: number;
   ready: boolean;
-  resetting: boolean;
+  lost: boolean;
   descriptors: number;
   driver: number;
   device: number;
 }
 
-const freshQueue = (): QueueRegisters => ({ size: 0, ready: false, resetting: false, descriptors: 0, driver: 0, device: 0 });
+const freshQueue = (): QueueRegisters => ({ size: 0, ready: false, lost: false, descriptors: 0, driver: 0, device: 0 });
 
 /** A device behind MMIO registers. Dispose it to take it out of the space. */
 export class VirtioMmio implements Disposable {
@@ -76,15 +77,24 @@ export class VirtioMmio implements Disposable {
   #deviceFeaturesSel = 0;
   #driverFeaturesSel = 0;
   #driverFeatures: number[] = [0, 0, 0, 0];
+  /** Whether the driver wanted something past bit 127: nobody offered that. */
+  #wantsMore = false;
+  /** What {@link save} gave: until something else happens it is the same again. */
+  #saved: MmioState | undefined;
   #queueSel = 0;
   #interruptStatus = 0;
   #level = false;
   #generation = 0;
   #disposed = false;
 
-  /** @throws `VirtAddressSpaceError`, as `space.map` does */
+  /** @throws {@link VirtioError} `invalid-argument`; `VirtAddressSpaceError`, as `space.map` does */
   constructor(options: VirtioMmioOptions) {
     const { space, base, device, size = WINDOW_BYTES, log, host } = options;
+    if (size < Register.Config + device.config.size) {
+      throw new VirtioError("invalid-argument", `a window of ${size} bytes is too small for "${device.name}": 256 and its configuration`, {
+        size,
+      });
+    }
     this.#options = options;
     this.#offered = device.features.or(OFFERED);
     this.#queues = device.queues.map(freshQueue);
@@ -92,13 +102,19 @@ export class VirtioMmio implements Disposable {
       space,
       interrupt: () => this.#raise(InterruptReason.UsedBuffer),
       configChanged: () => this.#configChanged(),
-      queueLost: () => this.#needReset(),
+      queueLost: ({ queue }) => {
+        const registers = this.#queues[queue];
+        if (registers !== undefined) registers.lost = true;
+        this.#needReset();
+      },
       log,
       host,
     });
     const handler: IoHandler = {
-      read: (offset, bytes) => this.#read(offset, bytes),
-      write: (offset, bytes, value) => this.#write(offset, bytes, value),
+      read: (offset, bytes) => (this.#disposed ? 0 : this.#read(offset, bytes)),
+      write: (offset, bytes, value) => {
+        if (!this.#disposed) this.#write(offset, bytes, value);
+      },
     };
     this.region = space.map({ kind: "io", name: device.name, base, size, handler });
   }
@@ -112,9 +128,22 @@ export class VirtioMmio implements Disposable {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#reset();
-    if (this.#options.space.released || this.region.base === undefined) return;
-    this.#options.space.unmap(this.region).catch(() => {});
+    try {
+      this.#reset();
+    } finally {
+      this.#unmap();
+    }
+  }
+
+  #unmap(): void {
+    const { space } = this.#options;
+    if (space.released || this.region.base === undefined) return;
+    try {
+      void space.unmap(this.region);
+    } catch {
+      // Inside a commit or a transaction: after it. The window answers nothing meanwhile.
+      void Promise.resolve().then(() => this.#unmap());
+    }
   }
 
   #read(offset: number, bytes: 1 | 2 | 4): number {
@@ -137,8 +166,6 @@ export class VirtioMmio implements Disposable {
         return this.runner.device.queues[this.#queueSel]?.size ?? 0;
       case Register.QueueReady:
         return queue?.ready === true ? 1 : 0;
-      case Register.QueueReset:
-        return queue?.resetting === true ? 1 : 0;
       case Register.InterruptStatus:
         return this.#interruptStatus;
       case Register.Status:
@@ -175,15 +202,15 @@ export class VirtioMmio implements Disposable {
         break;
       case Register.DriverFeatures:
         // Settled features stay: a driver that changes its mind has to reset the device.
-        if ((this.#status & DeviceStatus.FeaturesOk) === 0 && this.#driverFeaturesSel < 4) {
-          this.#driverFeatures[this.#driverFeaturesSel] = value;
-        }
+        if ((this.#status & DeviceStatus.FeaturesOk) !== 0) break;
+        if (this.#driverFeaturesSel < 4) this.#driverFeatures[this.#driverFeaturesSel] = value;
+        else if (value !== 0) this.#wantsMore = true;
         break;
       case Register.QueueSel:
         this.#queueSel = value;
         break;
       case Register.QueueNotify:
-        this.runner.queue(value & 0xffff)?.kick();
+        this.runner.queue(value)?.kick();
         break;
       case Register.InterruptAck:
         this.#interruptStatus &= ~value;
@@ -202,7 +229,7 @@ export class VirtioMmio implements Disposable {
     const spec = this.runner.device.queues[this.#queueSel];
     if (queue === undefined || spec === undefined) return;
     if (offset === Register.QueueReady) {
-      this.#setReady(this.#queueSel, queue, value === 1);
+      if (value <= 1) this.#setReady(this.#queueSel, queue, value === 1);
       return;
     }
     if (offset === Register.QueueReset) {
@@ -255,12 +282,14 @@ export class VirtioMmio implements Disposable {
 
   #acceptable(): boolean {
     const wanted = FeatureSet.fromWords(this.#driverFeatures);
-    return wanted.isSubsetOf(this.#offered) && wanted.has(VirtioFeature.Version1);
+    return !this.#wantsMore && wanted.isSubsetOf(this.#offered) && wanted.has(VirtioFeature.Version1);
   }
 
   #start(states: ReadonlyMap<number, QueueState> = new Map()): void {
     this.runner.start(FeatureSet.fromWords(this.#driverFeatures));
-    for (const [index, queue] of this.#queues.entries()) if (queue.ready) this.#startQueue(index, queue, states.get(index));
+    for (const [index, queue] of this.#queues.entries()) {
+      if (queue.ready && !queue.lost) this.#startQueue(index, queue, states.get(index));
+    }
   }
 
   #setReady(index: number, queue: QueueRegisters, ready: boolean): void {
@@ -270,7 +299,6 @@ export class VirtioMmio implements Disposable {
       this.#stopQueue(index);
       return;
     }
-    if (queue.resetting) queue.resetting = false;
     const packed = FeatureSet.fromWords(this.#driverFeatures).has(VirtioFeature.RingPacked);
     if (!isQueueSize(queue.size, packed)) return;
     queue.ready = true;
@@ -280,14 +308,15 @@ export class VirtioMmio implements Disposable {
   #startQueue(index: number, { size, descriptors, driver, device }: QueueRegisters, state: QueueState | undefined): void {
     const [table, forDriver, forDevice] = [tryGpa(descriptors), tryGpa(driver), tryGpa(device)];
     if (table === undefined || forDriver === undefined || forDevice === undefined) {
-      this.#needReset();
+      const value = [descriptors, driver, device].find((address) => tryGpa(address) === undefined) ?? 0;
+      this.runner.lose({ code: "ring-unmapped", queue: index, value });
       return;
     }
     const place = { index, size, descriptors: table, driver: forDriver, device: forDevice };
     if (this.runner.startQueue(state === undefined ? place : { ...place, state })) this.#ringFor(index);
   }
 
-  /** A doorbell of its own, so that a hypervisor can wire it and a write in any thread rings it. */
+  /** A doorbell of its own, so that a hypervisor can wire it. */
   #ringFor(index: number): void {
     const { space, base } = this.#options;
     const notifier = new LocalNotifier();
@@ -296,7 +325,8 @@ export class VirtioMmio implements Disposable {
     try {
       this.#doorbells.set(index, space.addDoorbell({ address, length: 4, datamatch: index, notifier }));
       notifier.subscribe(() => this.runner.queue(index)?.kick());
-    } catch {
+    } catch (error) {
+      if (!VirtAddressSpaceError.is(error, "busy")) throw error;
       // A register write from inside a listener: the map can't change now, and the window's handler notifies as well.
     }
   }
@@ -316,6 +346,8 @@ export class VirtioMmio implements Disposable {
   }
 
   #reset(): void {
+    this.#saved = undefined;
+    this.#wantsMore = false;
     for (const index of this.#queues.keys()) this.#stopQueue(index);
     for (const queue of this.#queues) Object.assign(queue, freshQueue());
     if (this.#status !== 0 || this.#driverFeatures.some((word) => word !== 0)) this.runner.reset();
@@ -351,9 +383,24 @@ export class VirtioMmio implements Disposable {
   }
 
   /**
-   * Stops all queues and says where everything stands, as plain values. The device is to be disposed or restored after it.
+   * Stops all queues and says where everything stands, as plain values; the same until the device is reset or restored, which
+   * is what is to be done with it next.
+   *
+   * @throws {@link VirtioError} `device-failed` where the device can't say how it stands; its queues run on
    */
   save(): MmioState {
+    this.#saved ??= this.#save();
+    return this.#saved;
+  }
+
+  #save(): MmioState {
+    const { device } = this.runner;
+    let own: unknown;
+    try {
+      own = device.save?.();
+    } catch (cause) {
+      throw new VirtioError("device-failed", `"${device.name}" could not be saved: its save() threw`, {}, { cause });
+    }
     const queues = this.#queues.map((queue, index): MmioQueueState => {
       const position = this.#stopQueue(index);
       return { ...queue, ...(position !== undefined && { position }) };
@@ -367,7 +414,8 @@ export class VirtioMmio implements Disposable {
       interruptStatus: this.#interruptStatus,
       generation: this.#generation,
       queues,
-      device: this.runner.device.save?.(),
+      config: Array.from({ length: device.config.size }, (_, offset) => device.config.read(offset, 1)),
+      device: own,
     };
   }
 
@@ -390,7 +438,9 @@ export class VirtioMmio implements Disposable {
     this.#driverFeaturesSel = state.driverFeaturesSel;
     this.#driverFeatures = [...state.driverFeatures];
     this.#queueSel = state.queueSel;
-    this.#generation = state.generation;
+    this.runner.device.config.load(Uint8Array.from(state.config));
+    // A driver that was reading its configuration must read it again.
+    this.#generation = (state.generation + 1) >>> 0;
     const positions = new Map<number, QueueState>();
     for (const [index, { position, ...registers }] of state.queues.entries()) {
       Object.assign(this.#queues[index] as QueueRegisters, registers);

@@ -18,6 +18,8 @@ export const WRITE = 2;
 /** Points at a table of descriptors. */
 export const INDIRECT = 4;
 
+/** Entries that a table may have, however small its ring: a driver's segments don't depend on that. */
+const MOST_TABLE_ENTRIES = 1024;
 const HIGHEST_WORD = 2 ** 20;
 const MOST_BYTES = 2 ** 32;
 
@@ -31,6 +33,7 @@ export interface WalkFault {
 export class ChainWalker {
   readonly #access: MemoryAccess;
   readonly #most: number;
+  #limit = 0;
   #count = 0;
   #writing = false;
   /** Why the chain is bad. */
@@ -38,16 +41,17 @@ export class ChainWalker {
 
   /**
    * @param access - with a cache of its own
-   * @param most - descriptors that a chain may have, those of an indirect table included: the queue's size
+   * @param most - descriptors that a chain in the ring may have: the queue's size. A table may have more (Linux makes such)
    */
   constructor(access: MemoryAccess, most: number) {
     this.#access = access;
     this.#most = most;
   }
 
-  /** Begins a chain. */
-  begin(chain: Chain): void {
+  /** Begins a chain. @param limit - descriptors that it may have */
+  begin(chain: Chain, limit: number = this.#most): void {
     chain.clear();
+    this.#limit = limit;
     this.#count = 0;
     this.#writing = false;
     this.fault = undefined;
@@ -55,7 +59,7 @@ export class ChainWalker {
 
   /** Adds what a descriptor points at. @returns false where the chain is bad */
   add(chain: Chain, low: number, high: number, length: number, flags: number): boolean {
-    if (++this.#count > this.#most) return this.#bad("chain-too-long", this.#count);
+    if (++this.#count > this.#limit) return this.#bad("chain-too-long", this.#count);
     const writable = (flags & WRITE) !== 0;
     if (!writable && this.#writing) return this.#bad("readable-after-writable", this.#count - 1);
     this.#writing = writable;
@@ -99,7 +103,8 @@ export class ChainWalker {
    */
   addTable(chain: Chain, low: number, high: number, length: number, linked: boolean): boolean {
     const entries = length / DESCRIPTOR_BYTES;
-    if (length === 0 || !Number.isInteger(entries) || entries > this.#most) return this.#bad("indirect-length", length);
+    this.#limit = Math.max(this.#most, MOST_TABLE_ENTRIES);
+    if (length === 0 || !Number.isInteger(entries) || entries > this.#limit) return this.#bad("indirect-length", length);
     const address = high * 2 ** 32 + low;
     if (high >= HIGHEST_WORD) return this.#bad("bad-address", address);
     const range = this.#access.find(address);

@@ -6,7 +6,11 @@
  *
  * @module
  */
+
 import { type Batch, copyBytes, type FlatRange } from "@virtspace/virt-address-space";
+import { VirtioError } from "../error/virtio-error.ts";
+
+const isOffset = (offset: number): boolean => Number.isSafeInteger(offset) && offset >= 0;
 
 /** What a chain needs of its queue. */
 export interface ChainOwner {
@@ -95,6 +99,7 @@ export class Chain {
    * @returns bytes not copied: what lies behind its end, or in memory that is gone
    */
   copyFrom(offset: number, target: Uint8Array): number {
+    if (!isOffset(offset)) return target.length;
     let skip = offset;
     let done = 0;
     for (let piece = 0; piece < this.readablePieces && done < target.length; piece++) {
@@ -114,12 +119,13 @@ export class Chain {
   }
 
   /**
-   * Writes to the part that is for the device to write.
+   * Writes to the part that is for the device to write. What the driver is told is how far was written: fill it from its start.
    *
    * @param offset - bytes from its start
    * @returns bytes not copied: what lies behind its end, or in memory that is gone
    */
   copyTo(offset: number, source: Uint8Array): number {
+    if (!isOffset(offset)) return source.length;
     let skip = offset;
     let done = 0;
     for (let piece = this.readablePieces; piece < this.pieces && done < source.length; piece++) {
@@ -147,6 +153,7 @@ export class Chain {
    * @returns bytes not copied
    */
   copyChain(offset: number, source: Chain, from: number, length: number): number {
+    if (!isOffset(offset) || !isOffset(from)) return length;
     let done = 0;
     let to = this.readablePieces;
     let toSkip = offset;
@@ -181,22 +188,34 @@ export class Chain {
   /**
    * Fills the part that is for the device to write.
    *
-   * @param fill - given each piece in turn as bytes to fill; what is no guest memory any more is passed over
+   * @param fill - given each piece in turn as bytes to fill, up to where the memory is gone
    */
   fill(fill: (bytes: Uint8Array) => void): void {
+    let filled = 0;
     for (let piece = this.readablePieces; piece < this.pieces; piece++) {
       const range = this.range(piece);
-      if (!range.alive()) continue;
+      if (!range.alive()) break;
       const offset = this.offset(piece);
       const length = this.length(piece);
-      fill(range.bytes.subarray(offset, offset + length));
-      range.wrote(offset, length);
+      try {
+        fill(range.bytes.subarray(offset, offset + length));
+      } finally {
+        range.wrote(offset, length);
+      }
+      filled += length;
     }
-    this.written = this.writableBytes;
+    this.written = Math.max(this.written, filled);
   }
 
-  /** Keeps the chain beyond the handler that was given it: its memory stays in place until it is pushed. */
+  /**
+   * Keeps the chain beyond the handler that was given it: its memory stays in place until it is pushed.
+   *
+   * @throws {@link VirtioError} `not-in-flight` where the device does not have it
+   */
   hold(): void {
+    if (!this.taken || this.done) {
+      throw new VirtioError("not-in-flight", "this buffer was given back already: hold it before that");
+    }
     this.#batch ??= this.#owner.batch();
   }
 

@@ -56,7 +56,7 @@ const chains: readonly (readonly [what: string, code: RingFaultCode, chain: read
 const tables: readonly (readonly [what: string, code: RingFaultCode, head: Descriptor, table: readonly Descriptor[]])[] = [
   ["of an odd length", "indirect-length", { address: TABLES, length: 24 }, []],
   ["of no length", "indirect-length", { address: TABLES, length: 0 }, []],
-  ["with more entries than the queue has", "indirect-length", { address: TABLES, length: 17 * 16 }, []],
+  ["with more entries than any driver makes", "indirect-length", { address: TABLES, length: 1025 * 16 }, []],
   ["in a hole", "unmapped", { address: HOLE, length: 16 }, []],
   ["in an I/O window", "not-memory", { address: WINDOW, length: 16 }, []],
   ["past 2^52", "bad-address", { address: 2 ** 52, length: 16 }, []],

@@ -146,7 +146,6 @@ export class PackedQueue extends Virtqueue {
   }
 
   #available(): boolean {
-    if (this.#halves.length === 0) return this.fail("ring-gone", this.#config.descriptors);
     const flags = Atomics.load(this.#halves, 8 * this.#next + 7);
     return ((flags >>> AVAIL_SHIFT) & 1) === this.#wrap && ((flags >>> USED_SHIFT) & 1) !== this.#wrap;
   }
@@ -185,7 +184,7 @@ export class PackedQueue extends Virtqueue {
   }
 
   protected override publish(): boolean {
-    if (this.#hidden < 0 || this.#halves.length === 0 || this.#driverEvent16.length === 0) return false;
+    if (this.#hidden < 0) return false;
     Atomics.store(this.#halves, 8 * this.#hidden + 7, this.#hiddenFlags);
     this.#mark(this.#hidden, this.#usedNext);
     this.#hidden = -1;
@@ -208,18 +207,21 @@ export class PackedQueue extends Virtqueue {
     if (to <= from) this.#ring?.markDirty(0, DESCRIPTOR_BYTES * to);
   }
 
-  override ignoreKicks(): void {
+  protected override attached(): boolean {
+    return this.#halves.length !== 0 && this.#driverEvent16.length !== 0 && this.#deviceEvent16.length !== 0;
+  }
+
+  protected override tellToIgnore(): void {
     this.#setDeviceEvent(0, EVENTS_OFF);
   }
 
-  override askForKicks(): boolean {
+  protected override tellToKick(): boolean {
     if (this.eventIdx) this.#setDeviceEvent(this.#next | (this.#wrap << 15), EVENTS_AT);
     else this.#setDeviceEvent(0, 0);
-    return this.running && this.#halves.length !== 0 && this.#available();
+    return this.#available();
   }
 
   #setDeviceEvent(place: number, wish: number): void {
-    if (this.#deviceEvent16.length === 0) return;
     this.#deviceEvent16[0] = place;
     Atomics.store(this.#deviceEvent16, 1, wish);
     this.#deviceEvent?.markDirty(0, EVENT_BYTES);

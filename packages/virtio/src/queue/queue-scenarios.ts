@@ -33,21 +33,29 @@ export class QueueTrial implements Disposable {
   readonly faults: RingFault[] = [];
   readonly failures: unknown[] = [];
   interrupts = 0;
+  /** What an interrupt leads to. */
+  onInterrupt: () => void = () => {};
   queue: Virtqueue;
   readonly #later: (() => void)[] = [];
   readonly #host: VirtioHost = { defer: (task) => void this.#later.push(task), now: () => 0 };
 
-  constructor(features: FeatureSet, size = 16) {
-    this.space = VirtAddressSpace.create({ name: "guest" });
-    this.space.transaction((change) => {
+  /** @param space - a guest's memory of one's own */
+  constructor(features: FeatureSet, size = 16, space?: VirtAddressSpace) {
+    this.space = space ?? QueueTrial.#guest();
+    const Driver = features.has(VirtioFeature.RingPacked) ? Packed : Split;
+    this.driver = new Driver(this.space, { base: RING, size, features });
+    this.queue = this.open();
+  }
+
+  static #guest(): VirtAddressSpace {
+    const space = VirtAddressSpace.create({ name: "guest" });
+    space.transaction((change) => {
       change.map({ name: "low", base: gpa(0), memory: sharedMemory(BORDER) });
       change.map({ name: "high", base: gpa(BORDER), memory: sharedMemory(MiB) });
       change.map({ kind: "rom", name: "rom", base: gpa(ROM), memory: sharedMemory(64 * KiB) });
       change.map({ kind: "io", name: "window", base: gpa(WINDOW), size: 4096, handler: { read: () => 0, write: () => {} } });
     });
-    const Driver = features.has(VirtioFeature.RingPacked) ? Packed : Split;
-    this.driver = new Driver(this.space, { base: RING, size, features });
-    this.queue = this.open();
+    return space;
   }
 
   get split(): SplitDriver {
@@ -65,6 +73,7 @@ export class QueueTrial implements Disposable {
       space: this.space,
       interrupt: () => {
         this.interrupts++;
+        this.onInterrupt();
       },
       faulted: (fault) => this.faults.push(fault),
       failed: (_, cause) => this.failures.push(cause),

@@ -86,11 +86,7 @@ export class SplitQueue extends Virtqueue {
   protected override take(): Chain | undefined {
     const next = this.#next;
     if (next === this.#seen && !this.#look()) return undefined;
-    const head = this.#avail[2 + (next & this.#mask)];
-    if (head === undefined) {
-      this.fail("ring-gone", this.#config.driver);
-      return undefined;
-    }
+    const head = this.#avail[2 + (next & this.#mask)] as number;
     this.#next = (next + 1) & 0xffff;
     const chain = this.claim(head);
     return chain !== undefined && this.#walk(chain, head) ? chain : undefined;
@@ -98,7 +94,6 @@ export class SplitQueue extends Virtqueue {
 
   /** Asks how far the driver is. @returns whether there is something to take */
   #look(): boolean {
-    if (this.#avail.length === 0) return this.fail("ring-gone", this.#config.driver);
     const index = Atomics.load(this.#avail, 1);
     const more = (index - this.#next) & 0xffff;
     if (more > this.size) return this.fail("index-jump", index);
@@ -165,7 +160,7 @@ export class SplitQueue extends Virtqueue {
   protected override publish(): boolean {
     const from = this.#shown;
     const to = this.#usedNext;
-    if (from === to || this.#used16.length === 0 || this.#avail.length === 0) return false;
+    if (from === to) return false;
     Atomics.store(this.#used16, 1, to);
     this.#shown = to;
     this.#mark(from, to);
@@ -183,13 +178,16 @@ export class SplitQueue extends Virtqueue {
     else this.#used?.markDirty(4, 8 * this.size);
   }
 
-  override ignoreKicks(): void {
+  protected override attached(): boolean {
+    return this.#table.length !== 0 && this.#avail.length !== 0 && this.#used16.length !== 0;
+  }
+
+  protected override tellToIgnore(): void {
     // With event indices it is enough not to move ours.
     if (!this.eventIdx) this.#setFlags(NO_NOTIFY);
   }
 
-  override askForKicks(): boolean {
-    if (this.#used16.length === 0 || this.#avail.length === 0) return false;
+  protected override tellToKick(): boolean {
     if (this.eventIdx) {
       const at = 2 + 4 * this.size;
       Atomics.store(this.#used16, at, this.#next);
@@ -201,7 +199,6 @@ export class SplitQueue extends Virtqueue {
   }
 
   #setFlags(flags: number): void {
-    if (this.#used16.length === 0) return;
     Atomics.store(this.#used16, 0, flags);
     this.#used?.markDirty(0, 2);
   }

@@ -78,12 +78,15 @@ export abstract class Virtqueue {
   #fault: RingFault | undefined;
   #stopped = false;
   #stale = false;
-  /** Neither stopped nor lost nor stale, and nothing is to be processed again: the one thing to ask on the way. */
-  #ready = true;
+  /** Where it stood when it was stopped. */
+  #state: QueueState | undefined;
   #handler: ChainHandler | undefined;
   #listener: (() => void) | undefined;
   #budget = BUDGET;
   #running = false;
+  /** Whether a later turn has been asked for, and whether that is because this one's budget is spent. */
+  #scheduled = false;
+  #spent = false;
 
   /** @internal */
   constructor(config: QueueConfig, owner: QueueOwner) {
@@ -100,7 +103,6 @@ export abstract class Virtqueue {
     this.#access = owner.space.access();
     this.walker = new ChainWalker(this.#access, size);
     this.#again = [...(state?.inFlight ?? [])];
-    this.#ready = this.#again.length === 0;
     this.#chainOwner = { batch: () => this.space.batch(), push: (chain, written) => this.push(chain, written) };
   }
 
@@ -132,7 +134,11 @@ export abstract class Virtqueue {
    * @returns undefined where there is none, or the queue is stopped or lost
    */
   pop(): Chain | undefined {
-    if (!this.#ready) return this.#popSlowly();
+    if (!this.#usable()) return undefined;
+    if (this.#again.length > 0) {
+      const chain = this.#popAgain();
+      if (chain !== undefined || !this.#usable()) return chain;
+    }
     const chain = this.take();
     if (chain !== undefined) this.#keep(chain);
     return chain;
@@ -140,39 +146,47 @@ export abstract class Virtqueue {
 
   #keep(chain: Chain): void {
     chain.taken = true;
+    chain.done = false;
     chain.sequence = this.#sequence++;
     this.counters.chains++;
-    if (!this.#inOrder) return;
-    chain.done = false;
-    this.#order.push(chain);
+    if (this.#inOrder) this.#order.push(chain);
   }
 
-  #popSlowly(): Chain | undefined {
-    if (!this.running || !this.#bound()) return undefined;
-    if (this.#again.length > 0) return this.#popAgain();
-    this.#ready = true;
-    return this.pop();
-  }
-
-  /** A buffer that was in flight when the queue was stopped: its addresses are checked as a driver's are. */
+  /**
+   * Buffers that were in flight when the queue was stopped: their addresses are checked as a driver's are.
+   *
+   * @returns the next one to be processed again; those that were done and only waited are given back on the way
+   */
   #popAgain(): Chain | undefined {
+    for (let buffer = this.#again.shift(); buffer !== undefined; buffer = this.#again.shift()) {
+      const chain = this.#takeAgain(buffer);
+      if (chain === undefined) return undefined;
+      this.#keep(chain);
+      if (buffer.written === undefined) return chain;
+      this.push(chain, buffer.written);
+    }
+    return undefined;
+  }
+
+  #takeAgain({ id, slots, readable, writable }: InFlightBuffer): Chain | undefined {
     const { walker } = this;
-    const { id, slots, readable, writable, written } = this.#again.shift() as InFlightBuffer;
     const chain = this.claim(id);
     if (chain === undefined) return undefined;
-    walker.begin(chain);
+    // Pieces, not descriptors: what was one for the guest may have been two for us.
+    walker.begin(chain, Number.POSITIVE_INFINITY);
     chain.id = id;
     chain.slots = slots;
     const add = (flags: number) => (piece: readonly [number, number]) =>
       walker.add(chain, piece[0] % 2 ** 32, Math.floor(piece[0] / 2 ** 32), piece[1], flags);
-    if (!readable.every(add(0)) || !writable.every(add(WRITE))) {
-      this.failWalk();
-      return undefined;
-    }
-    this.#keep(chain);
-    if (written === undefined) return chain;
-    this.push(chain, written);
-    return this.pop();
+    if (readable.every(add(0)) && writable.every(add(WRITE))) return chain;
+    this.failWalk();
+    return undefined;
+  }
+
+  /** Whether the queue runs and its rings can be reached, found again where their memory moved. */
+  #usable(): boolean {
+    if (!this.#stale && this.running && this.attached()) return true;
+    return this.running && this.#bindAgain();
   }
 
   /** Makes a chain for the walker to fill. */
@@ -187,12 +201,12 @@ export abstract class Virtqueue {
    * @throws {@link VirtioError} `not-in-flight` where the device does not have it
    */
   push(chain: Chain, written: number = chain.written): void {
-    if (!chain.taken) {
+    if (!chain.taken || chain.done) {
       throw new VirtioError("not-in-flight", `queue ${this.index}: this buffer was given back already: push each once`, {
         queue: this.index,
       });
     }
-    chain.written = Math.min(written, chain.writableBytes);
+    chain.written = Math.min(Math.max(written, 0), chain.writableBytes);
     if (chain.held) {
       this.#pushHeld(chain);
     } else {
@@ -207,26 +221,48 @@ export abstract class Virtqueue {
   }
 
   #giveBack(chain: Chain): void {
+    chain.done = true;
     if (!this.#inOrder) {
       this.#complete(chain);
       return;
     }
-    chain.done = true;
     while (this.#order[0]?.done === true) this.#complete(this.#order.shift() as Chain);
   }
 
   #complete(chain: Chain): void {
     chain.taken = false;
-    if (!this.#ready && (!this.running || !this.#bound())) return;
+    if (!this.#usable()) return;
     this.use(chain);
     this.counters.used++;
   }
 
   /** Shows the driver what was given back, and interrupts it where it wants that. */
   flush(): void {
-    if ((!this.#ready && (!this.running || !this.#bound())) || !this.publish()) return;
+    if (this.#usable() && this.publish()) this.#interrupt();
+  }
+
+  #interrupt(): void {
     this.counters.interrupts++;
-    this.#owner.interrupt(this.index);
+    this.#guarded(() => this.#owner.interrupt(this.index));
+  }
+
+  /** What others throw is reported: it must not end the loop that serves the guest. */
+  #guarded(call: () => void): void {
+    try {
+      call();
+    } catch (cause) {
+      this.#owner.failed?.(this.index, cause);
+    }
+  }
+
+  /** Tells the driver that its notifications are of no use now. */
+  ignoreKicks(): void {
+    if (this.#usable()) this.tellToIgnore();
+  }
+
+  /** Tells the driver that its notifications are wanted. @returns whether buffers arrived before it was told: look once more */
+  askForKicks(): boolean {
+    return this.#usable() && this.tellToKick();
   }
 
   /**
@@ -234,14 +270,21 @@ export abstract class Virtqueue {
    * not beyond its budget in one turn: then other queues have theirs.
    *
    * @param budget - buffers of one turn; 256 unless given
+   * @throws {@link VirtioError} `invalid-argument`
    */
   serve(handler: ChainHandler, budget: number = BUDGET): void {
+    if (!Number.isSafeInteger(budget) || budget < 1) {
+      throw new VirtioError("invalid-argument", `a budget of ${budget} buffers is none: give a whole number from 1`, { budget });
+    }
     this.#handler = handler;
     this.#budget = budget;
-    this.#host.defer(() => this.#run());
+    this.#later();
   }
 
-  /** Has a callback called when the driver notifies, for a device that takes buffers when it has use for them. */
+  /**
+   * Has a callback called when the driver notifies, for a device that takes buffers when it has use for them. Such a device says
+   * itself when it wants to hear ({@link askForKicks}), and looks for what is there when its queue starts.
+   */
   onKick(callback: () => void): void {
     this.#listener = callback;
   }
@@ -249,8 +292,20 @@ export abstract class Virtqueue {
   /** The driver notified: for transports. */
   kick(): void {
     this.counters.kicks++;
-    this.#listener?.();
-    this.#run();
+    if (!this.running) return;
+    if (this.#listener !== undefined) this.#guarded(this.#listener);
+    // A queue that has spent its budget waits for its next turn, however often it is kicked.
+    if (!this.#spent) this.#run();
+  }
+
+  #later(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#host.defer(() => {
+      this.#scheduled = false;
+      this.#spent = false;
+      this.#run();
+    });
   }
 
   #run(): void {
@@ -275,49 +330,50 @@ export abstract class Virtqueue {
       }
       this.flush();
       if (left === 0) {
-        this.#host.defer(() => this.#run());
+        this.#spent = true;
+        this.#later();
         return;
       }
-      if (!this.running || !this.askForKicks()) return;
+      if (!this.askForKicks()) return;
       this.ignoreKicks();
     }
   }
 
   #handle(handler: ChainHandler, chain: Chain): void {
-    try {
-      handler(chain);
-    } catch (cause) {
-      this.#owner.failed?.(this.index, cause);
-    }
-    if (chain.taken && !chain.held) this.push(chain);
+    const { sequence } = chain;
+    this.#guarded(() => handler(chain));
+    // A handler may have given it back and been given the same object again for another buffer.
+    if (chain.taken && !chain.done && !chain.held && chain.sequence === sequence) this.push(chain);
   }
 
-  /** Ends the queue. Buffers that are given back later are passed over. Idempotent. @returns where it stood */
+  /** Ends the queue. Buffers that are given back later are passed over. @returns where it stood; the same each time */
   stop(): QueueState {
-    const { available, used } = this.position();
-    const inFlight: InFlightBuffer[] = [...this.#again];
-    for (const chain of this.#taken()) {
-      inFlight.push(describe(chain, this.#inOrder));
-      chain.release();
-    }
-    if (!this.#stopped) {
-      this.flush();
-      this.#stopped = true;
-      this.#ready = false;
-      this.unbind();
-    }
-    return { available, used, inFlight };
+    if (this.#state !== undefined) return this.#state;
+    // From here on nothing is taken, whoever is called in between.
+    const lost = this.#fault !== undefined;
+    this.#stopped = true;
+    if (!lost && this.#reachable() && this.publish()) this.#interrupt();
+    const taken = this.#taken();
+    this.#state = { ...this.position(), inFlight: [...taken.map((chain) => describe(chain, this.#inOrder)), ...this.#again] };
+    for (const chain of taken) chain.release();
+    this.unbind();
+    return this.#state;
+  }
+
+  /** Whether the rings are there, without a word to the driver where they are not: the machine may be on its way down. */
+  #reachable(): boolean {
+    if (!this.#stale && this.attached()) return true;
+    if (this.space.released) return false;
+    this.unbind();
+    return this.bind() === undefined;
   }
 
   /** The ring's memory was moved, or unmapped: the arrays are taken anew before they are used again. */
   protected readonly becameStale = (): void => {
     this.#stale = true;
-    this.#ready = false;
   };
 
-  /** Whether the rings are where they were, or could be found again. */
-  #bound(): boolean {
-    if (!this.#stale) return true;
+  #bindAgain(): boolean {
     this.unbind();
     const fault = this.bind();
     if (fault !== undefined) return this.fail("ring-gone", fault.value);
@@ -327,10 +383,10 @@ export abstract class Virtqueue {
 
   /** Retires the queue. @returns false */
   protected fail(code: RingFaultCode, value: number): false {
-    this.#ready = false;
     if (this.#fault === undefined) {
-      this.#fault = { code, value, queue: this.index };
-      this.#owner.faulted?.(this.#fault);
+      const fault = { code, value, queue: this.index };
+      this.#fault = fault;
+      this.#guarded(() => this.#owner.faulted?.(fault));
     }
     return false;
   }
@@ -355,10 +411,12 @@ export abstract class Virtqueue {
   protected abstract use(chain: Chain): void;
   /** Shows the driver the used buffers. @returns whether it wants an interrupt */
   protected abstract publish(): boolean;
-  /** Tells the driver that its notifications are of no use now. */
-  abstract ignoreKicks(): void;
-  /** Tells the driver that its notifications are wanted. @returns whether buffers arrived before it was told: look once more */
-  abstract askForKicks(): boolean;
+  /** Whether the arrays over the rings have bytes: memory of an engine may be detached with no word said. */
+  protected abstract attached(): boolean;
+  /** Writes that notifications are of no use. */
+  protected abstract tellToIgnore(): void;
+  /** Writes that notifications are wanted. @returns whether buffers arrived before that was written */
+  protected abstract tellToKick(): boolean;
   /** Where the queue stands. */
   protected abstract position(): Omit<QueueState, "inFlight">;
 }
