@@ -112,8 +112,8 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
       );
     }
     this.#post({ type: "attached", name: this.#name, wake: descriptor });
-    const ready = (): boolean =>
-      this.#mirror.holder !== 0 && this.#acknowledged >= 0 && (control?.isCurrent(this.core.view.generation) ?? true);
+    // The first commit is the map of the moment in which this holder came; waiting for a newer one might never end.
+    const ready = (): boolean => this.#mirror.holder !== 0 && this.#acknowledged >= 0;
     let sure: Promise<void> | undefined;
     await new Promise<void>((resolve, reject) => {
       const give = (error?: Error): void => {

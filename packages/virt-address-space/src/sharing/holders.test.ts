@@ -337,3 +337,23 @@ test("descriptors of another version, and what only looks like one, are refused"
   const holder = await VirtAddressSpace.attach(descriptor);
   for (const each of [holder, space]) each[Symbol.dispose]();
 });
+
+test("an attach ends though the owner's map never stands still", async () => {
+  const { space } = guest();
+  let over = false;
+  let commits = 0;
+  const churn = async (): Promise<void> => {
+    const region = space.map({ name: "restless", base: gpa(0x10_0000), memory: sharedMemory(PAGE) });
+    for (; !over; commits++) {
+      space.move(region, gpa(0x10_0000 + (commits % 2) * 0x10_0000));
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      for (let i = 0; i < 20; i++) space.move(region, gpa(0x30_0000 + i * PAGE));
+    }
+  };
+  const churning = churn();
+  const holder = await attach(space, { timeoutMilliseconds: 1000 });
+  expect(names(holder)).toContain("ram");
+  over = true;
+  await churning;
+  for (const each of [holder, space]) each[Symbol.dispose]();
+});
