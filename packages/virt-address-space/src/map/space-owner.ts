@@ -5,8 +5,9 @@
  * @module
  */
 
-import { type GuestAddress, requireAddress, requireLength } from "../address/addresses.ts";
+import type { GuestAddress } from "../address/addresses.ts";
 import { DirtyLog, type DirtySource } from "../dirty/dirty-log.ts";
+import { LogKeeper } from "../dirty/log-keeper.ts";
 import type { Doorbell } from "../doorbell/doorbell.ts";
 import type { SpaceFault } from "../error/space-fault.ts";
 import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
@@ -51,8 +52,7 @@ export class SpaceOwner implements SpaceRole {
   readonly #graces: GracePeriods;
   readonly #hub: HolderHub;
   readonly #asked = new Set<AskedHolder>();
-  readonly #logs = new Set<DirtyLog>();
-  readonly #sources = new Set<DirtySource>();
+  readonly #keeper: LogKeeper;
   #generation: number;
   #nextMemory = 1;
   #nextDoorbell = 1;
@@ -66,6 +66,7 @@ export class SpaceOwner implements SpaceRole {
     this.id = host.createId();
     this.core = new SpaceCore({ name, size, report, numberMemory: () => this.#nextMemory++ });
     this.core.view = new FlatView(options.generation, []);
+    this.#keeper = new LogKeeper(this.core);
     this.references = new References(
       name,
       () => this.#hub.settleDescriptors(),
@@ -79,7 +80,7 @@ export class SpaceOwner implements SpaceRole {
       references: this.references,
       host,
       graceMilliseconds: options.graceMilliseconds,
-      logs: this.#logs,
+      logs: this.#keeper.logs,
       generation: () => this.#generation,
       transaction: (body) => this.transaction(body),
       forget: (steps) => this.#commitSteps(steps),
@@ -152,13 +153,9 @@ export class SpaceOwner implements SpaceRole {
   /** What follows once the map has changed: bitmaps, other threads, the grace period, word to windows' holders. */
   #committed(applied: Applied, doorbells: readonly Doorbell[] = [], doorbellsGone: readonly Doorbell[] = [], logsChanged = false): Commit {
     const generation = ++this.#generation;
-    // Nobody has seen these bytes yet: to a client that copies what is dirty, all of them are.
-    for (const log of this.#logs) {
-      for (const memory of applied.memoriesAdded) log.bitmapOf(memory).markBytes(0, memory.provider.size);
-      for (const { memory, offset, length } of applied.shown) log.bitmapOf(memory).markBytes(offset, length);
-    }
-    const bitmapsChanged = logsChanged || (this.#logs.size > 0 && applied.memoriesAdded.length > 0);
-    if (bitmapsChanged) this.#wireBitmaps();
+    this.#keeper.markNew(applied.memoriesAdded, applied.shown);
+    const bitmapsChanged = logsChanged || (this.#keeper.logs.size > 0 && applied.memoriesAdded.length > 0);
+    if (bitmapsChanged) this.#keeper.wire();
     this.#hub.publish({ applied, generation, doorbells, doorbellsGone, bitmapsChanged });
     const period = this.#graces.begin(generation, () => {
       for (const memory of applied.memoriesGone) this.#free(memory);
@@ -179,7 +176,7 @@ export class SpaceOwner implements SpaceRole {
   }
 
   #free(memory: SpaceMemory): void {
-    if (this.core.retire(memory)) for (const log of this.#logs) log.forget(memory);
+    if (this.core.retire(memory)) this.#keeper.forget(memory);
   }
 
   async #ask(holder: Holder, participant: Participant, generation: number): Promise<void> {
@@ -225,7 +222,10 @@ export class SpaceOwner implements SpaceRole {
       this.#nextLog++,
       name,
       {
-        gather: (each) => this.#gather(each),
+        gather: (each) => {
+          this.#keeper.gather(each);
+          this.#hub.gatherWindows(each);
+        },
         shared: () => this.#hub.attached,
         view: () => this.core.view,
         stop: (each) => this.#whenIdle(() => this.#stopLog(each)),
@@ -233,8 +233,7 @@ export class SpaceOwner implements SpaceRole {
       () => commit.settled,
     );
     this.core.setLogging(true);
-    this.#logs.add(log);
-    for (const memory of this.core.memories) log.bitmapOf(memory);
+    this.#keeper.add(log);
     try {
       commit = this.#logsChanged("atomic");
     } catch (error) {
@@ -246,8 +245,9 @@ export class SpaceOwner implements SpaceRole {
 
   /** Stops a log in any case: a listener that refuses is dropped, since nobody could go on logging for it. */
   #stopLog(log: DirtyLog): void {
-    if (!this.#logs.delete(log) || this.references.released) return;
-    if (this.#logs.size === 0) this.core.setLogging(false);
+    const { logs } = this.#keeper;
+    if (!logs.delete(log) || this.references.released) return;
+    if (logs.size === 0) this.core.setLogging(false);
     this.#logsChanged("forced");
   }
 
@@ -266,33 +266,9 @@ export class SpaceOwner implements SpaceRole {
     else void Promise.resolve().then(task);
   }
 
-  #wireBitmaps(): void {
-    for (const memory of this.core.memories) memory.bitmaps = Array.from(this.#logs, (log) => log.bitmapOf(memory));
-  }
-
-  #gather(log: DirtyLog): void {
-    for (const source of this.#sources) {
-      try {
-        source.sync((address, length) => this.#mark(address, length));
-      } catch (cause) {
-        this.core.report({ code: "source-failed", name: source.name, cause });
-        for (const memory of this.core.memories) memory.mark(0, memory.provider.size);
-      }
-    }
-    this.core.windows.forEachUnmarked((memory, offset, length) => log.bitmapOf(memory).markBytes(offset, length));
-    this.#hub.gatherWindows(log);
-  }
-
-  #mark(address: GuestAddress, length: number): void {
-    requireAddress(address);
-    requireLength(length, 0, "the length to mark");
-    this.core.view.forEachPart(address, length, (range, offset, bytes) => range.memory?.mark(range.offset + offset, bytes));
-  }
-
   addDirtySource(source: DirtySource): Disposable {
     this.references.requireHeld();
-    this.#sources.add(source);
-    return { [Symbol.dispose]: () => void this.#sources.delete(source) };
+    return this.#keeper.addSource(source);
   }
 
   descriptor(options: DescriptorOptions): SpaceDescriptor {

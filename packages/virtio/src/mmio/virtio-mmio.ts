@@ -25,6 +25,7 @@ import type { VirtioHost } from "../host/host.ts";
 import { isQueueSize } from "../queue/queue-config.ts";
 import type { QueueState } from "../queue/queue-state.ts";
 import { type MmioQueueState, type MmioState, requireMmioState } from "./mmio-state.ts";
+import { freshQueue, type QueueRegisters, writeSetUp } from "./queue-registers.ts";
 import { DeviceStatus, InterruptReason, MAGIC, Register } from "./registers.ts";
 
 /** How a device is put at an address. */
@@ -50,18 +51,6 @@ export interface VirtioMmioOptions {
 const WINDOW_BYTES = 0x200;
 const VENDOR = 0x63707376;
 const OFFERED = QUEUE_FEATURES.or(FeatureSet.of(VirtioFeature.RingReset));
-
-/** A queue's registers. */
-interface QueueRegisters {
-  size: number;
-  ready: boolean;
-  lost: boolean;
-  descriptors: number;
-  driver: number;
-  device: number;
-}
-
-const freshQueue = (): QueueRegisters => ({ size: 0, ready: false, lost: false, descriptors: 0, driver: 0, device: 0 });
 
 /** A device behind MMIO registers. Dispose it to take it out of the space. */
 export class VirtioMmio implements Disposable {
@@ -238,29 +227,7 @@ export class VirtioMmio implements Disposable {
     }
     // The set-up of a queue that is live stands: neither its size nor its place can be changed under it.
     if (queue.ready) return;
-    switch (offset) {
-      case Register.QueueSize:
-        queue.size = value <= spec.size ? value : 0;
-        break;
-      case Register.QueueDescLow:
-        queue.descriptors = withLow(queue.descriptors, value);
-        break;
-      case Register.QueueDescHigh:
-        queue.descriptors = withHigh(queue.descriptors, value);
-        break;
-      case Register.QueueDriverLow:
-        queue.driver = withLow(queue.driver, value);
-        break;
-      case Register.QueueDriverHigh:
-        queue.driver = withHigh(queue.driver, value);
-        break;
-      case Register.QueueDeviceLow:
-        queue.device = withLow(queue.device, value);
-        break;
-      case Register.QueueDeviceHigh:
-        queue.device = withHigh(queue.device, value);
-        break;
-    }
+    writeSetUp(queue, spec.size, offset, value);
   }
 
   #setStatus(value: number): void {
@@ -450,7 +417,3 @@ export class VirtioMmio implements Disposable {
     this.#raise(state.interruptStatus);
   }
 }
-
-const WORD = 2 ** 32;
-const withLow = (address: number, low: number): number => Math.floor(address / WORD) * WORD + low;
-const withHigh = (address: number, high: number): number => high * WORD + (address % WORD);

@@ -13,6 +13,7 @@ import { defaultVirtioHost, type VirtioHost } from "../host/host.ts";
 import { Chain, type ChainOwner } from "./chain.ts";
 import { ChainWalker, WRITE } from "./chain-walker.ts";
 import type { QueueConfig } from "./queue-config.ts";
+import { type ChainHandler, QueueServer } from "./queue-server.ts";
 import type { InFlightBuffer, QueueState } from "./queue-state.ts";
 import type { RingFault, RingFaultCode } from "./ring-fault.ts";
 
@@ -42,9 +43,6 @@ export interface QueueCounters {
   interrupts: number;
 }
 
-/** Does something with a buffer; it is given back when this returns, unless it was held. */
-export type ChainHandler = (chain: Chain) => void;
-
 /** Buffers of one turn, unless a device asks for another number. */
 const BUDGET = 256;
 
@@ -69,7 +67,6 @@ export abstract class Virtqueue {
   readonly #inOrder: boolean;
   readonly #owner: QueueOwner;
   readonly #access: MemoryAccess;
-  readonly #host: VirtioHost;
   readonly #chainOwner: ChainOwner;
   /** Where buffers are given back in the order in which they were taken: those that the device has. */
   readonly #order: Chain[] = [];
@@ -80,13 +77,8 @@ export abstract class Virtqueue {
   #stale = false;
   /** Where it stood when it was stopped. */
   #state: QueueState | undefined;
-  #handler: ChainHandler | undefined;
+  readonly #server: QueueServer;
   #listener: (() => void) | undefined;
-  #budget = BUDGET;
-  #running = false;
-  /** Whether a later turn has been asked for, and whether that is because this one's budget is spent. */
-  #scheduled = false;
-  #spent = false;
 
   /** @internal */
   constructor(config: QueueConfig, owner: QueueOwner) {
@@ -99,7 +91,7 @@ export abstract class Virtqueue {
     this.indirect = features.has(VirtioFeature.RingIndirectDesc);
     this.#inOrder = features.has(VirtioFeature.InOrder);
     this.#owner = owner;
-    this.#host = owner.host ?? defaultVirtioHost;
+    this.#server = new QueueServer(this, owner.host ?? defaultVirtioHost, (call) => this.#guarded(call));
     this.#access = owner.space.access();
     this.walker = new ChainWalker(this.#access, size);
     this.#again = [...(state?.inFlight ?? [])];
@@ -217,7 +209,7 @@ export abstract class Virtqueue {
   #pushHeld(chain: Chain): void {
     chain.release();
     this.#giveBack(chain);
-    if (!this.#running) this.flush();
+    if (!this.#server.running) this.flush();
   }
 
   #giveBack(chain: Chain): void {
@@ -276,9 +268,7 @@ export abstract class Virtqueue {
     if (!Number.isSafeInteger(budget) || budget < 1) {
       throw new VirtioError("invalid-argument", `a budget of ${budget} buffers is none: give a whole number from 1`, { budget });
     }
-    this.#handler = handler;
-    this.#budget = budget;
-    this.#later();
+    this.#server.start(handler, budget);
   }
 
   /**
@@ -294,56 +284,7 @@ export abstract class Virtqueue {
     this.counters.kicks++;
     if (!this.running) return;
     if (this.#listener !== undefined) this.#guarded(this.#listener);
-    // A queue that has spent its budget waits for its next turn, however often it is kicked.
-    if (!this.#spent) this.#run();
-  }
-
-  #later(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    this.#host.defer(() => {
-      this.#scheduled = false;
-      this.#spent = false;
-      this.#run();
-    });
-  }
-
-  #run(): void {
-    const handler = this.#handler;
-    // A handler whose writes kick its own queue is not entered again; the loop around it looks once more anyway.
-    if (handler === undefined || this.#running || !this.running) return;
-    this.#running = true;
-    try {
-      this.#serve(handler);
-    } finally {
-      this.#running = false;
-    }
-  }
-
-  #serve(handler: ChainHandler): void {
-    this.ignoreKicks();
-    for (let left = this.#budget; ; ) {
-      for (; left > 0; left--) {
-        const chain = this.pop();
-        if (chain === undefined) break;
-        this.#handle(handler, chain);
-      }
-      this.flush();
-      if (left === 0) {
-        this.#spent = true;
-        this.#later();
-        return;
-      }
-      if (!this.askForKicks()) return;
-      this.ignoreKicks();
-    }
-  }
-
-  #handle(handler: ChainHandler, chain: Chain): void {
-    const { sequence } = chain;
-    this.#guarded(() => handler(chain));
-    // A handler may have given it back and been given the same object again for another buffer.
-    if (chain.taken && !chain.done && !chain.held && chain.sequence === sequence) this.push(chain);
+    this.#server.kick();
   }
 
   /** Ends the queue. Buffers that are given back later are passed over. @returns where it stood; the same each time */

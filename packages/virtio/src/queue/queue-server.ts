@@ -1,0 +1,107 @@
+/**
+ * The loop that calls a device's handler for each buffer: when the driver notifies, within a budget for each turn of the event
+ * loop, and with notifications off while it runs.
+ *
+ * @module
+ */
+import type { VirtioHost } from "../host/host.ts";
+import type { Chain } from "./chain.ts";
+
+/** Does something with a buffer; it is given back when this returns, unless it was held. */
+export type ChainHandler = (chain: Chain) => void;
+
+/** What the loop does with its queue. */
+export interface ServedQueue {
+  readonly running: boolean;
+  pop(): Chain | undefined;
+  push(chain: Chain): void;
+  flush(): void;
+  ignoreKicks(): void;
+  askForKicks(): boolean;
+}
+
+/** Serves one queue. */
+export class QueueServer {
+  readonly #queue: ServedQueue;
+  readonly #host: VirtioHost;
+  /** Calls what belongs to others: what it throws is reported, and must not end the loop. */
+  readonly #guarded: (call: () => void) => void;
+  #handler: ChainHandler | undefined;
+  #budget = 0;
+  #running = false;
+  /** Whether a later turn has been asked for, and whether that is because this one's budget is spent. */
+  #scheduled = false;
+  #spent = false;
+
+  constructor(queue: ServedQueue, host: VirtioHost, guarded: (call: () => void) => void) {
+    this.#queue = queue;
+    this.#host = host;
+    this.#guarded = guarded;
+  }
+
+  /** Whether the loop is at work: it flushes what is given back meanwhile. */
+  get running(): boolean {
+    return this.#running;
+  }
+
+  /** Begins, in a later turn, with what is there already. */
+  start(handler: ChainHandler, budget: number): void {
+    this.#handler = handler;
+    this.#budget = budget;
+    this.#later();
+  }
+
+  /** The driver notified. A queue that has spent its budget waits for its next turn, however often that happens. */
+  kick(): void {
+    if (!this.#spent) this.#run();
+  }
+
+  #later(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#host.defer(() => {
+      this.#scheduled = false;
+      this.#spent = false;
+      this.#run();
+    });
+  }
+
+  #run(): void {
+    const handler = this.#handler;
+    // A handler whose writes kick its own queue is not entered again; the loop around it looks once more anyway.
+    if (handler === undefined || this.#running || !this.#queue.running) return;
+    this.#running = true;
+    try {
+      this.#serve(handler);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  #serve(handler: ChainHandler): void {
+    const queue = this.#queue;
+    queue.ignoreKicks();
+    for (let left = this.#budget; ; ) {
+      for (; left > 0; left--) {
+        const chain = queue.pop();
+        if (chain === undefined) break;
+        this.#handle(handler, chain);
+      }
+      queue.flush();
+      if (left === 0) {
+        this.#spent = true;
+        this.#later();
+        return;
+      }
+      if (!queue.askForKicks()) return;
+      queue.ignoreKicks();
+    }
+  }
+
+  #handle(handler: ChainHandler, chain: Chain): void {
+    const { sequence } = chain;
+    this.#guarded(() => handler(chain));
+    // A handler may have given it back and been given the same object again for another buffer.
+    if (chain.taken && !chain.done && !chain.held && chain.sequence === sequence) this.#queue.push(chain);
+  }
+}
