@@ -113,7 +113,7 @@ export class VirtAddressSpace extends MemoryAccess implements Disposable {
    * what is unmapped there stays allocated until this thread has let go.
    *
    * @throws {@link VirtAddressSpaceError} `foreign-descriptor`, `descriptor-version`, `already-attached`,
-   *   `stale-descriptor`, `released`, `attach-timeout`, `orphaned`
+   *   `stale-descriptor`, `released`, `not-shareable`, `attach-timeout`, `orphaned`; what an opener of memory threw
    */
   static async attach(descriptor: SpaceDescriptor, options: AttachDescriptorOptions = {}): Promise<VirtAddressSpace> {
     const { control, slot } = takeDescriptor(descriptor);
@@ -125,7 +125,7 @@ export class VirtAddressSpace extends MemoryAccess implements Disposable {
   /**
    * Attaches a space over a link to its owner, who calls {@link admit} on the other end.
    *
-   * @throws {@link VirtAddressSpaceError} `attach-timeout`, `orphaned`
+   * @throws {@link VirtAddressSpaceError} `not-shareable`, `attach-timeout`, `orphaned`; what an opener of memory threw
    */
   static join(name: string, link: SpaceLink, options: AttachOptions = {}): Promise<VirtAddressSpace> {
     return VirtAddressSpace.#join(name, { link, control: undefined, slot: undefined }, options);

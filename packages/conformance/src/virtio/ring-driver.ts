@@ -59,3 +59,14 @@ export const DESC_INDIRECT = 4;
 
 /** Rounds up. */
 export const aligned = (value: number, to: number): number => Math.ceil(value / to) * to;
+
+/** A piece of a buffer, with the flag that says whose it is to write. */
+export interface BufferPart extends GuestRange {
+  /** WRITE, or none. */
+  readonly flags: number;
+}
+
+/** The pieces of a buffer in the order of their descriptors: those for the device to read come first. */
+export function partsOf(readable: readonly GuestRange[], writable: readonly GuestRange[]): BufferPart[] {
+  return [...readable.map((range) => ({ ...range, flags: 0 })), ...writable.map((range) => ({ ...range, flags: DESC_WRITE }))];
+}

@@ -11,7 +11,7 @@ import {
   type BufferOptions,
   DESC_INDIRECT,
   DESC_NEXT,
-  DESC_WRITE,
+  partsOf,
   type RingDriver,
   type RingPlace,
   type UsedBuffer,
@@ -67,7 +67,7 @@ export class SplitDriver implements RingDriver {
   }
 
   add(readable: readonly GuestRange[], writable: readonly GuestRange[], options: BufferOptions = {}): number | undefined {
-    const parts = [...readable.map((range) => ({ ...range, flags: 0 })), ...writable.map((range) => ({ ...range, flags: DESC_WRITE }))];
+    const parts = partsOf(readable, writable);
     const needed = options.table === undefined ? parts.length : 1;
     if (parts.length === 0 || this.#free.length < needed) return undefined;
     const slots = this.#free.splice(-needed).reverse();

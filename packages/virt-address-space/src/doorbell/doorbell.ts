@@ -6,7 +6,7 @@ import type { Notifier } from "../notifier/notifier.ts";
 export interface DoorbellSpec {
   /** The first address of the write that rings. */
   readonly address: GuestAddress;
-  /** Bytes of the write that rings: 1, 2, 4 or 8; 0 is any length. */
+  /** Bytes of the write that rings: 1, 2, 4 or 8; 0 is any length. Copies write 4 at the most where no handler takes 8. */
   readonly length: 0 | 1 | 2 | 4 | 8;
   /** Rings only when this value is written; not with length 0. */
   readonly datamatch?: number | bigint;

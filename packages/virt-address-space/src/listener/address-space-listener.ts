@@ -10,7 +10,8 @@ import type { FlatView } from "../view/flat-view.ts";
  *
  * Listeners are called by ascending priority (an accelerator before a device), for removals by descending priority. All
  * of it happens synchronously inside the commit. One that throws aborts it: each listener is told the inverse of what it
- * had accepted, and the old view stands. A listener can't change the map from inside (`busy`).
+ * had accepted, and the old view stands. In an attached thread there is nothing to abort: the change was made elsewhere, so
+ * one that throws is dropped and reported. A listener can't change the map from inside (`busy`).
  *
  * @see QEMU, docs/devel/memory.rst and `struct MemoryListener`
  */

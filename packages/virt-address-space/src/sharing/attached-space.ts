@@ -99,7 +99,7 @@ export class AttachedSpace implements SpaceRole, LinkReceiver {
   /**
    * Opens the link and waits for the map.
    *
-   * @throws {@link VirtAddressSpaceError} `attach-timeout`, `orphaned`
+   * @throws {@link VirtAddressSpaceError} `not-shareable`, `attach-timeout`, `orphaned`; what an opener threw
    */
   async join(): Promise<void> {
     const { link, control, host, options } = this.#parts;

@@ -1,17 +1,8 @@
 /** After the last dispose nothing is left that keeps a thread alive: ports, timers, workers. */
-import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { gpa, SharedNotifier, sharedMemory, VirtAddressSpace } from "../index.ts";
-import { Peer, type TestWorker } from "./sharing-scenarios.ts";
-
-function start(): TestWorker {
-  const worker = new Worker(new URL("./node.worker.ts", import.meta.url));
-  return {
-    post: (message, transfer) => worker.postMessage(message, transfer as never),
-    onMessage: (listener) => worker.on("message", listener),
-    terminate: () => void worker.terminate(),
-  };
-}
+import { start } from "./node-worker-scenarios.ts";
+import { Peer } from "./sharing-scenarios.ts";
 
 /** What there is now that was not there before; the test's own runner has timers that come and go. */
 function left(before: readonly string[]): string[] {

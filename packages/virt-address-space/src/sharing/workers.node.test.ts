@@ -1,16 +1,7 @@
-import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { gpa, SharedNotifier, sharedMemory, VirtAddressSpace } from "../index.ts";
-import { Peer, sharingScenarios, type TestWorker } from "./sharing-scenarios.ts";
-
-function start(): TestWorker {
-  const worker = new Worker(new URL("./node.worker.ts", import.meta.url));
-  return {
-    post: (message, transfer) => worker.postMessage(message, transfer as never),
-    onMessage: (listener) => worker.on("message", listener),
-    terminate: () => void worker.terminate(),
-  };
-}
+import { start } from "./node-worker-scenarios.ts";
+import { Peer, sharingScenarios } from "./sharing-scenarios.ts";
 
 sharingScenarios(start);
 

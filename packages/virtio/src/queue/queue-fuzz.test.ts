@@ -5,7 +5,7 @@
  */
 import { fc, test as prop } from "@fast-check/vitest";
 import { SplitDriver } from "@virtspace/conformance";
-import { gpa } from "@virtspace/virt-address-space";
+import { gpa, sharedMemory } from "@virtspace/virt-address-space";
 import { describe, expect } from "vitest";
 import { FeatureSet, openVirtqueue, VirtioFeature, Virtqueue } from "../index.ts";
 import { BORDER, BUFFERS, QueueTrial, RING, range, TABLES, WINDOW } from "./queue-scenarios.ts";
@@ -14,6 +14,8 @@ const seconds = Number(
   (globalThis as { process?: { env: Record<string, string | undefined> } }).process?.env["VIRTSPACE_FUZZ_SECONDS"] ?? 0,
 );
 const runs = seconds > 0 ? { numRuns: 1e9, interruptAfterTimeLimit: seconds * 1000 } : { numRuns: 400, seed: 20261123 };
+
+const FAR = 2 ** 45;
 
 /** Numbers that a ring is likely to stumble over. */
 const word = fc.oneof(
@@ -55,7 +57,9 @@ describe.each([
   prop.prop([fc.array(pokes, { minLength: 1, maxLength: 6 })], runs)("harms nobody", (rounds) => {
     using trial = new QueueTrial(features, 16);
     const { space, queue } = trial;
-    const place = { base: gpa(0x4_0000), size: 8, features: FeatureSet.of(VirtioFeature.Version1) };
+    // Where no random descriptor reaches: a guest may well overwrite its own rings, and that is no fault of ours.
+    space.map({ name: "far", base: gpa(FAR), memory: sharedMemory(0x1_0000) });
+    const place = { base: gpa(FAR), size: 8, features: FeatureSet.of(VirtioFeature.Version1) };
     const other = new SplitDriver(space, place);
     const healthy = openVirtqueue(other.config(1), { space, interrupt: () => {} });
     if (!(healthy instanceof Virtqueue)) throw new Error(healthy.code);
@@ -73,13 +77,13 @@ describe.each([
       queue.kick();
       for (let turns = 0; turns < 8 && trial.turn(); turns++);
       expect(steps).toBeLessThanOrEqual(64 * 9);
-      other.add([range(0x6_0000, 8)], []);
+      const id = other.add([range(FAR + 0x8000, 8)], []);
       other.publish();
       const chain = healthy.pop();
-      expect(chain?.readableBytes === 8 || other.used() !== undefined || healthy.fault !== undefined).toBe(true);
+      expect([chain?.id, chain?.readableBytes]).toEqual([id, 8]);
       chain?.push();
       healthy.flush();
-      other.used();
+      expect([other.used(), healthy.fault]).toEqual([{ id, written: 0 }, undefined]);
     }
     expect(trial.failures).toEqual([]);
     expect(trial.faults.length).toBeLessThanOrEqual(1);
