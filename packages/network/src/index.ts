@@ -18,10 +18,12 @@ export {
   writeMac,
 } from "./frame/ethernet.ts";
 export { copyFrame, type Frame } from "./frame/frame.ts";
-export { canTake, NO_OFFLOAD, NO_OFFLOAD_SUPPORT, type Offload, type OffloadSupport, type Segmentation } from "./frame/offload.ts";
 export type { Lease } from "./gateway/dhcp.ts";
 export { Gateway, type GatewayCounters, type GatewayOptions } from "./gateway/gateway.ts";
 export { formatIp, ipAddress } from "./gateway/ipv4.ts";
+export { type Delivery, deliver } from "./offload/delivery.ts";
+export { canTake, NO_OFFLOAD, NO_OFFLOAD_SUPPORT, type Offload, type OffloadSupport, type Segmentation } from "./offload/offload.ts";
+export { Segmenter } from "./offload/segmenter.ts";
 export { Loopback } from "./port/loopback.ts";
 export type { NetworkBackend, NetworkEndpoint, NetworkPort } from "./port/network-backend.ts";
 export { type DropReason, PortCounters } from "./port/port-counters.ts";

@@ -1,6 +1,7 @@
 /** A frame in one array. @module */
+
+import { NO_OFFLOAD, type Offload } from "../offload/offload.ts";
 import type { Frame } from "./frame.ts";
-import { NO_OFFLOAD, type Offload } from "./offload.ts";
 
 /** A frame that somebody made of bytes. */
 export class BytesFrame implements Frame {

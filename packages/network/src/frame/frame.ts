@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Offload } from "./offload.ts";
+import type { Offload } from "../offload/offload.ts";
 
 /**
  * A frame, from its destination address to the end of its payload, without a check sequence. It is good for the call that it

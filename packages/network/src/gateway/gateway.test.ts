@@ -1,5 +1,6 @@
 import { fc, test as prop } from "@fast-check/vitest";
 import { describe, expect, test } from "vitest";
+import { foldedSum, partialSum } from "../frame/checksum.ts";
 import {
   BROADCAST,
   BytesFrame,
@@ -16,7 +17,7 @@ import {
   writeHeader,
 } from "../index.ts";
 import { Station } from "../port/station-scenarios.ts";
-import { foldedSum, Protocol, parseIp, partialSum, writeIp } from "./ipv4.ts";
+import { Protocol, parseIp, writeIp } from "./ipv4.ts";
 import { makeUdp, parseUdp } from "./udp.ts";
 
 const GATEWAY = ipAddress("10.0.2.2");

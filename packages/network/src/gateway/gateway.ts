@@ -6,12 +6,13 @@
  */
 
 import { BytesFrame } from "../frame/bytes-frame.ts";
+import { foldedSum, partialSum } from "../frame/checksum.ts";
 import { BROADCAST, HEADER_BYTES, MAX_FRAME_BYTES, macAddress, readMac, writeHeader, writeMac } from "../frame/ethernet.ts";
 import { copyFrame, type Frame } from "../frame/frame.ts";
-import type { OffloadSupport } from "../frame/offload.ts";
+import type { OffloadSupport } from "../offload/offload.ts";
 import type { NetworkBackend, NetworkEndpoint, NetworkPort } from "../port/network-backend.ts";
 import { DhcpServer, type Lease } from "./dhcp.ts";
-import { foldedSum, IP_BYTES, type IpPacket, ipAddress, Protocol, parseIp, partialSum, writeIp } from "./ipv4.ts";
+import { IP_BYTES, type IpPacket, ipAddress, Protocol, parseIp, writeIp } from "./ipv4.ts";
 import { makeUdp, parseUdp } from "./udp.ts";
 
 /** Who the gateway is. */

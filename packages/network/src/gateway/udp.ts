@@ -1,6 +1,8 @@
 /** UDP datagrams. @module */
+
+import { foldedSum, partialSum } from "../frame/checksum.ts";
 import { HEADER_BYTES } from "../frame/ethernet.ts";
-import { foldedSum, IP_BYTES, type IpPacket, Protocol, partialSum, writeIp } from "./ipv4.ts";
+import { IP_BYTES, type IpPacket, Protocol, writeIp } from "./ipv4.ts";
 
 /** Bytes of a datagram's header. */
 const UDP_BYTES = 8;

@@ -1,6 +1,8 @@
 /** A backend that gives each device back what it sent. @module */
 import type { Frame } from "../frame/frame.ts";
-import { canTake, type OffloadSupport } from "../frame/offload.ts";
+import { deliver } from "../offload/delivery.ts";
+import type { OffloadSupport } from "../offload/offload.ts";
+import { Segmenter } from "../offload/segmenter.ts";
 import type { NetworkBackend, NetworkEndpoint, NetworkPort } from "./network-backend.ts";
 import { PortCounters } from "./port-counters.ts";
 
@@ -16,6 +18,7 @@ export class Loopback implements NetworkBackend {
 class LoopbackPort implements NetworkPort {
   readonly counters = new PortCounters();
   readonly #endpoint: NetworkEndpoint;
+  readonly #segmenter = new Segmenter();
   #onRoom: () => void = () => {};
   #waiting = false;
   #plugged = true;
@@ -34,13 +37,14 @@ class LoopbackPort implements NetworkPort {
       counters.dropped("unplugged");
       return true;
     }
-    if (!canTake(this.#endpoint.accepts, frame.offload)) {
-      counters.dropped("offload");
-      return true;
-    }
-    if (!this.#endpoint.receive(frame)) {
+    const delivery = deliver(this.#endpoint, frame, this.#segmenter);
+    if (delivery === "no-room") {
       this.#waiting = true;
       return false;
+    }
+    if (delivery !== "taken") {
+      counters.dropped(delivery === "offload" ? "offload" : "no-room");
+      return true;
     }
     counters.sent(frame.length);
     counters.received(frame.length);

@@ -6,7 +6,7 @@
  * @module
  */
 import type { Frame } from "../frame/frame.ts";
-import type { OffloadSupport } from "../frame/offload.ts";
+import type { OffloadSupport } from "../offload/offload.ts";
 import type { PortCounters } from "./port-counters.ts";
 
 /** A device, as its backend sees it. Nothing that it is called with may throw. */

@@ -4,7 +4,7 @@
  * - `short`, `long`: no frame has that length
  * - `bad-source`: a group address as the sender's
  * - `no-room`: the receiver had none
- * - `offload`: the receiver can't take a frame with so much left to do
+ * - `offload`: its headers don't hold what its sender says is left to do with it
  * - `flood-limit`: too many frames for everybody
  * - `gone`: the frame's memory went away
  * - `unplugged`: sent through a port that was disposed

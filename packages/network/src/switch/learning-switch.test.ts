@@ -149,7 +149,7 @@ test("a frame to oneself goes nowhere", () => {
   expect([one.take(), two.take()]).toEqual([[], []]);
 });
 
-test("a loopback gives back what was sent, waits for room, and refuses what its device can't take", () => {
+test("a loopback gives back what was sent, waits for room, and finishes what its device can't take", () => {
   const station = new Station(new Loopback(), 1);
   station.room = 1;
   expect([station.send(mac(2), [1]), station.send(mac(2), [2])]).toEqual([true, false]);
@@ -158,8 +158,10 @@ test("a loopback gives back what was sent, waits for room, and refuses what its 
   station.makeRoom(1);
   station.makeRoom(1);
   expect([asked, station.send(mac(2), [2]), station.take()]).toEqual([1, true, [[1], [2]]]);
-  station.send(mac(2), [3], station.mac, { ...NO_OFFLOAD, needsChecksum: true });
+  station.makeRoom(9);
+  station.send(mac(2), [3, 0, 0], station.mac, { ...NO_OFFLOAD, needsChecksum: true, checksumStart: 14, checksumOffset: 1 });
+  station.send(mac(2), [3], station.mac, { ...NO_OFFLOAD, needsChecksum: true, checksumStart: 14, checksumOffset: 0 });
   station.port[Symbol.dispose]();
   station.send(mac(2), [4]);
-  expect([station.take(), station.port.counters.drops]).toEqual([[], { offload: 1, unplugged: 1 }]);
+  expect([station.take(), station.port.counters.drops]).toEqual([[[3, 0xfc, 0xff]], { offload: 1, unplugged: 1 }]);
 });

@@ -1,12 +1,15 @@
 /**
  * A learning switch between any number of devices. It learns which address is behind which port, sends what it knows to one
- * and the rest to all others, and copies nothing: the receiver copies out of the sender's memory.
+ * and the rest to all others, and copies nothing: the receiver copies out of the
+ * sender's memory. Only what a receiver can't take as it is (large segments, missing checksums) is finished in between.
  *
  * @see IEEE 802.1D, section 7 (learning, filtering, ageing)
  */
 import { HEADER_BYTES, isGroup, MAX_FRAME_BYTES, readHeader, readMac } from "../frame/ethernet.ts";
 import type { Frame } from "../frame/frame.ts";
-import { canTake, type OffloadSupport } from "../frame/offload.ts";
+import { deliver } from "../offload/delivery.ts";
+import type { OffloadSupport } from "../offload/offload.ts";
+import { Segmenter } from "../offload/segmenter.ts";
 import type { NetworkBackend, NetworkEndpoint, NetworkPort } from "../port/network-backend.ts";
 import { PortCounters } from "../port/port-counters.ts";
 import { FloodLimit } from "./flood-limit.ts";
@@ -113,6 +116,7 @@ class SwitchPort implements NetworkPort {
   readonly limit: FloodLimit;
   readonly #endpoint: NetworkEndpoint;
   readonly #owner: PortOwner;
+  readonly #segmenter = new Segmenter();
   /** Ports that got something from this one since its last flush. */
   readonly #touched = new Set<SwitchPort>();
   /** Ports that wait for room here. */
@@ -127,7 +131,7 @@ class SwitchPort implements NetworkPort {
   }
 
   get accepts(): OffloadSupport {
-    // Who will receive is not known beforehand: frames that a receiver can't take are dropped there and counted.
+    // Who will receive is not known beforehand: what a receiver can't take is finished for it on the way.
     return { checksum: true, segmentation: ["tcp4", "tcp6", "udp"] };
   }
 
@@ -139,15 +143,16 @@ class SwitchPort implements NetworkPort {
 
   /** Gives the device a frame. @returns false where its sender is to wait for room */
   take(frame: Frame, sender: SwitchPort | undefined): boolean {
-    if (!canTake(this.#endpoint.accepts, frame.offload)) {
-      this.counters.dropped("offload");
-      return true;
-    }
-    if (this.#endpoint.receive(frame)) {
+    const delivery = deliver(this.#endpoint, frame, this.#segmenter);
+    if (delivery === "taken") {
       this.counters.received(frame.length);
       return true;
     }
-    if (sender !== undefined) {
+    if (delivery === "offload") {
+      this.counters.dropped("offload");
+      return true;
+    }
+    if (sender !== undefined && delivery === "no-room") {
       this.#waiting.add(sender);
       return false;
     }

@@ -9,6 +9,8 @@
 export interface VirtioHost {
   /** Calls back in a later turn of the event loop, after what is waiting already. */
   defer(task: () => void): void;
+  /** Calls back once when some time has passed, unless the answer is disposed before. */
+  after(milliseconds: number, task: () => void): Disposable;
   /** Milliseconds since some moment; never goes back. */
   now(): number;
 }
@@ -16,6 +18,7 @@ export interface VirtioHost {
 interface Globals {
   setImmediate?(task: () => void): unknown;
   setTimeout(task: () => void, milliseconds: number): unknown;
+  clearTimeout(timer: unknown): void;
   readonly performance: { now(): number };
 }
 
@@ -25,6 +28,11 @@ export const defaultVirtioHost: VirtioHost = {
     const globals = globalThis as unknown as Globals;
     if (globals.setImmediate !== undefined) globals.setImmediate(task);
     else globals.setTimeout(task, 0);
+  },
+  after(milliseconds, task) {
+    const globals = globalThis as unknown as Globals;
+    const timer = globals.setTimeout(task, milliseconds);
+    return { [Symbol.dispose]: () => globals.clearTimeout(timer) };
   },
   now: () => (globalThis as unknown as Globals).performance.now(),
 };

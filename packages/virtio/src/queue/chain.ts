@@ -39,6 +39,8 @@ export class Chain {
   taken = false;
   /** Whether it was given back and waits for those before it. @internal */
   done = false;
+  /** Whether it was in flight when its queue was stopped, and is processed again. @internal */
+  again = false;
   /** When it was taken, as a number that grows. @internal */
   sequence = 0;
   readonly #owner: ChainOwner;

@@ -159,6 +159,13 @@ export class PackedQueue extends Virtqueue {
     return made;
   }
 
+  protected override untake(chain: Chain): void {
+    this.#next -= chain.slots;
+    if (this.#next >= 0) return;
+    this.#next += this.size;
+    this.#wrap ^= 1;
+  }
+
   protected override *known(): Iterable<Chain> {
     for (const id in this.#chains) {
       const chain = this.#chains[id];

@@ -37,7 +37,15 @@ export class QueueTrial implements Disposable {
   onInterrupt: () => void = () => {};
   queue: Virtqueue;
   readonly #later: (() => void)[] = [];
-  readonly #host: VirtioHost = { defer: (task) => void this.#later.push(task), now: () => 0 };
+  readonly #timers = new Set<() => void>();
+  readonly #host: VirtioHost = {
+    defer: (task) => void this.#later.push(task),
+    after: (_, task) => {
+      this.#timers.add(task);
+      return { [Symbol.dispose]: () => void this.#timers.delete(task) };
+    },
+    now: () => 0,
+  };
 
   /** @param space - a guest's memory of one's own */
   constructor(features: FeatureSet, size = 16, space?: VirtAddressSpace) {
@@ -56,6 +64,14 @@ export class QueueTrial implements Disposable {
       change.map({ kind: "io", name: "window", base: gpa(WINDOW), size: 4096, handler: { read: () => 0, write: () => {} } });
     });
     return space;
+  }
+
+  /** Lets the timers run off. @returns how many there were */
+  timers(): number {
+    const timers = [...this.#timers];
+    this.#timers.clear();
+    for (const task of timers) task();
+    return timers.length;
   }
 
   get split(): SplitDriver {

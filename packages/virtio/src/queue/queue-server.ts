@@ -7,13 +7,17 @@
 import type { VirtioHost } from "../host/host.ts";
 import type { Chain } from "./chain.ts";
 
-/** Does something with a buffer; it is given back when this returns, unless it was held. */
-export type ChainHandler = (chain: Chain) => void;
+/**
+ * Does something with a buffer. It is given back when this returns, unless it was held, or the answer is false: then there is no
+ * room for what is in it, and it is the next one again after `resume`.
+ */
+export type ChainHandler = (chain: Chain) => unknown;
 
 /** What the loop does with its queue. */
 export interface ServedQueue {
   readonly running: boolean;
   pop(): Chain | undefined;
+  putBack(chain: Chain): void;
   push(chain: Chain): void;
   flush(): void;
   ignoreKicks(): void;
@@ -32,6 +36,10 @@ export class QueueServer {
   /** Whether a later turn has been asked for, and whether that is because this one's budget is spent. */
   #scheduled = false;
   #spent = false;
+  /** Whether the handler has no room. */
+  #paused = false;
+  /** Whether it found room again while it said that it has none. */
+  #resumed = false;
 
   constructor(queue: ServedQueue, host: VirtioHost, guarded: (call: () => void) => void) {
     this.#queue = queue;
@@ -56,6 +64,14 @@ export class QueueServer {
     if (!this.#spent) this.#run();
   }
 
+  /** The handler has room again. */
+  resume(): void {
+    this.#resumed = true;
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.kick();
+  }
+
   #later(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -69,7 +85,7 @@ export class QueueServer {
   #run(): void {
     const handler = this.#handler;
     // A handler whose writes kick its own queue is not entered again; the loop around it looks once more anyway.
-    if (handler === undefined || this.#running || !this.#queue.running) return;
+    if (handler === undefined || this.#running || this.#paused || !this.#queue.running) return;
     this.#running = true;
     try {
       this.#serve(handler);
@@ -86,8 +102,10 @@ export class QueueServer {
         const chain = queue.pop();
         if (chain === undefined) break;
         this.#handle(handler, chain);
+        if (this.#paused) break;
       }
       queue.flush();
+      if (this.#paused) return;
       if (left === 0) {
         this.#spent = true;
         this.#later();
@@ -100,8 +118,19 @@ export class QueueServer {
 
   #handle(handler: ChainHandler, chain: Chain): void {
     const { sequence } = chain;
-    this.#guarded(() => handler(chain));
+    let refused = false;
+    this.#resumed = false;
+    this.#guarded(() => {
+      refused = handler(chain) === false;
+    });
     // A handler may have given it back and been given the same object again for another buffer.
-    if (chain.taken && !chain.done && !chain.held && chain.sequence === sequence) this.#queue.push(chain);
+    const untouched = chain.taken && !chain.done && !chain.held && chain.sequence === sequence;
+    if (!untouched) return;
+    if (!refused) {
+      this.#queue.push(chain);
+      return;
+    }
+    this.#queue.putBack(chain);
+    this.#paused = !this.#resumed;
   }
 }

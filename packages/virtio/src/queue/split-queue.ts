@@ -146,6 +146,10 @@ export class SplitQueue extends Virtqueue {
     return made;
   }
 
+  protected override untake(): void {
+    this.#next = (this.#next - 1) & 0xffff;
+  }
+
   protected override *known(): Iterable<Chain> {
     for (const chain of this.#chains) if (chain !== undefined) yield chain;
   }

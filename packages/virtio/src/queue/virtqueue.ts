@@ -12,6 +12,7 @@ import { VirtioFeature } from "../feature/virtio-feature.ts";
 import { defaultVirtioHost, type VirtioHost } from "../host/host.ts";
 import { Chain, type ChainOwner } from "./chain.ts";
 import { ChainWalker, WRITE } from "./chain-walker.ts";
+import { InterruptModerator } from "./interrupt-moderator.ts";
 import type { QueueConfig } from "./queue-config.ts";
 import { type ChainHandler, QueueServer } from "./queue-server.ts";
 import type { InFlightBuffer, QueueState } from "./queue-state.ts";
@@ -78,6 +79,9 @@ export abstract class Virtqueue {
   /** Where it stood when it was stopped. */
   #state: QueueState | undefined;
   readonly #server: QueueServer;
+  readonly #moderator: InterruptModerator;
+  /** Used buffers that a flush has shown. */
+  #flushed = 0;
   #listener: (() => void) | undefined;
 
   /** @internal */
@@ -91,7 +95,9 @@ export abstract class Virtqueue {
     this.indirect = features.has(VirtioFeature.RingIndirectDesc);
     this.#inOrder = features.has(VirtioFeature.InOrder);
     this.#owner = owner;
-    this.#server = new QueueServer(this, owner.host ?? defaultVirtioHost, (call) => this.#guarded(call));
+    const host = owner.host ?? defaultVirtioHost;
+    this.#server = new QueueServer(this, host, (call) => this.#guarded(call));
+    this.#moderator = new InterruptModerator(host, () => this.#interrupt());
     this.#access = owner.space.access();
     this.walker = new ChainWalker(this.#access, size);
     this.#again = [...(state?.inFlight ?? [])];
@@ -139,6 +145,7 @@ export abstract class Virtqueue {
   #keep(chain: Chain): void {
     chain.taken = true;
     chain.done = false;
+    chain.again = false;
     chain.sequence = this.#sequence++;
     this.counters.chains++;
     if (this.#inOrder) this.#order.push(chain);
@@ -154,6 +161,7 @@ export abstract class Virtqueue {
       const chain = this.#takeAgain(buffer);
       if (chain === undefined) return undefined;
       this.#keep(chain);
+      chain.again = true;
       if (buffer.written === undefined) return chain;
       this.push(chain, buffer.written);
     }
@@ -179,6 +187,26 @@ export abstract class Virtqueue {
   #usable(): boolean {
     if (!this.#stale && this.running && this.attached()) return true;
     return this.running && this.#bindAgain();
+  }
+
+  /**
+   * Puts a buffer back where it was: the next {@link pop} takes it again. Only the newest one that was taken can go back.
+   *
+   * @throws {@link VirtioError} `not-in-flight` where the device does not have it, or took another one after it
+   */
+  putBack(chain: Chain): void {
+    if (!chain.taken || chain.done || chain.sequence !== this.#sequence - 1) {
+      throw new VirtioError("not-in-flight", `queue ${this.index}: only the buffer that was taken last can be put back`, {
+        queue: this.index,
+      });
+    }
+    chain.release();
+    chain.taken = false;
+    this.#sequence--;
+    this.counters.chains--;
+    if (this.#inOrder) this.#order.pop();
+    if (chain.again) this.#again.unshift(describe(chain, this.#inOrder));
+    else this.untake(chain);
   }
 
   /** Makes a chain for the walker to fill. */
@@ -230,7 +258,21 @@ export abstract class Virtqueue {
 
   /** Shows the driver what was given back, and interrupts it where it wants that. */
   flush(): void {
-    if (this.#usable() && this.publish()) this.#interrupt();
+    if (!this.#usable()) return;
+    const used = this.counters.used - this.#flushed;
+    this.#flushed = this.counters.used;
+    if (this.publish()) this.#moderator.wanted(used);
+    else this.#moderator.passed(used);
+  }
+
+  /**
+   * Holds interrupts back until there is a number of buffers to tell of, or some time has passed.
+   *
+   * @param buffers - 1 or less for no waiting
+   * @param milliseconds - the most that an interrupt waits
+   */
+  moderate(buffers: number, milliseconds: number): void {
+    this.#moderator.set(buffers, milliseconds);
   }
 
   #interrupt(): void {
@@ -259,7 +301,8 @@ export abstract class Virtqueue {
 
   /**
    * Has a handler called for each buffer. It runs when the driver notifies, once at the start for what is there already, and
-   * not beyond its budget in one turn: then other queues have theirs.
+   * not beyond its budget in one turn: then other queues have theirs. Where it answers false it had no use for the buffer yet:
+   * it is given the same one again after {@link resume}.
    *
    * @param budget - buffers of one turn; 256 unless given
    * @throws {@link VirtioError} `invalid-argument`
@@ -269,6 +312,11 @@ export abstract class Virtqueue {
       throw new VirtioError("invalid-argument", `a budget of ${budget} buffers is none: give a whole number from 1`, { budget });
     }
     this.#server.start(handler, budget);
+  }
+
+  /** Goes on after a handler answered false. */
+  resume(): void {
+    this.#server.resume();
   }
 
   /**
@@ -293,12 +341,26 @@ export abstract class Virtqueue {
     // From here on nothing is taken, whoever is called in between.
     const lost = this.#fault !== undefined;
     this.#stopped = true;
-    if (!lost && this.#reachable() && this.publish()) this.#interrupt();
+    if (!lost && this.#reachable() && this.publish()) this.#moderator.wanted(0);
+    this.#moderator.end();
     const taken = this.#taken();
-    this.#state = { ...this.position(), inFlight: [...taken.map((chain) => describe(chain, this.#inOrder)), ...this.#again] };
+    const inFlight = this.#putNewestBack(taken);
+    this.#state = { ...this.position(), inFlight: [...inFlight.map((chain) => describe(chain, this.#inOrder)), ...this.#again] };
     for (const chain of taken) chain.release();
     this.unbind();
     return this.#state;
+  }
+
+  /** What was taken last and not given back is as if it had never been taken: then the position alone says all. */
+  #putNewestBack(taken: readonly Chain[]): readonly Chain[] {
+    let count = taken.length;
+    for (let sequence = this.#sequence - 1; count > 0; sequence--) {
+      const chain = taken[count - 1] as Chain;
+      if (chain.done || chain.again || chain.sequence !== sequence) break;
+      this.untake(chain);
+      count--;
+    }
+    return taken.slice(0, count);
   }
 
   /** Whether the rings are there, without a word to the driver where they are not: the machine may be on its way down. */
@@ -346,6 +408,8 @@ export abstract class Virtqueue {
   protected abstract take(): Chain | undefined;
   /** The chain for an id; undefined where the driver may not use it now, and has broken the queue. */
   protected abstract claim(id: number): Chain | undefined;
+  /** Goes back over the newest buffer that was taken. */
+  protected abstract untake(chain: Chain): void;
   /** All chains that were made. */
   protected abstract known(): Iterable<Chain>;
   /** Puts a buffer among the used ones. */
