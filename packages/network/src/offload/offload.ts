@@ -45,6 +45,8 @@ export interface OffloadSupport {
   readonly checksum: boolean;
   /** Large segments of these kinds. */
   readonly segmentation: readonly Exclude<Segmentation, "none">[];
+  /** Whether large segments may carry congestion marks; they may not unless given. */
+  readonly ecn?: boolean;
 }
 
 /** Takes only what goes on a wire. */
@@ -52,6 +54,8 @@ export const NO_OFFLOAD_SUPPORT: OffloadSupport = { checksum: false, segmentatio
 
 /** Whether a side that supports this can take a frame with that left to do. */
 export function canTake(support: OffloadSupport, offload: Offload): boolean {
+  if (offload === NO_OFFLOAD) return true;
   if (offload.needsChecksum && !support.checksum) return false;
+  if (offload.ecn && support.ecn !== true) return false;
   return offload.segmentation === "none" || support.segmentation.includes(offload.segmentation);
 }

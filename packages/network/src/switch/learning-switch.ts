@@ -106,6 +106,8 @@ export class LearningSwitch implements NetworkBackend {
   }
 }
 
+const EVERYTHING: OffloadSupport = { checksum: true, segmentation: ["tcp4", "tcp6", "udp"], ecn: true };
+
 interface PortOwner {
   forward(from: SwitchPort, frame: Frame): boolean;
   unplug(port: SwitchPort): void;
@@ -132,7 +134,7 @@ class SwitchPort implements NetworkPort {
 
   get accepts(): OffloadSupport {
     // Who will receive is not known beforehand: what a receiver can't take is finished for it on the way.
-    return { checksum: true, segmentation: ["tcp4", "tcp6", "udp"] };
+    return EVERYTHING;
   }
 
   send(frame: Frame): boolean {

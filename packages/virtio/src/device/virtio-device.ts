@@ -51,6 +51,11 @@ export interface VirtioDevice {
   startQueue(index: number, queue: Virtqueue): void;
   /** A queue ends: the device lets go of it and gives its state back (`queue.stop()`). */
   stopQueue(index: number): QueueState;
+  /**
+   * Whether a queue that runs is enabled, where a transport tells (vhost-user): a disabled one is served without effect, and what
+   * is in it discarded. Without this method a disabled queue does not run.
+   */
+  enableQueue?(index: number, enabled: boolean): void;
   /** All is as at the beginning. Queues have been stopped. */
   reset(): void;
   /** The device's own state, as a plain value; queues and configuration are saved by the transport. */

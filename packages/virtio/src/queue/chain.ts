@@ -124,27 +124,29 @@ export class Chain {
    * Writes to the part that is for the device to write. What the driver is told is how far was written: fill it from its start.
    *
    * @param offset - bytes from its start
+   * @param from - where to begin in the source
+   * @param length - bytes; the rest of the source unless given
    * @returns bytes not copied: what lies behind its end, or in memory that is gone
    */
-  copyTo(offset: number, source: Uint8Array): number {
-    if (!isOffset(offset)) return source.length;
+  copyTo(offset: number, source: Uint8Array, from = 0, length: number = source.length - from): number {
+    if (!isOffset(offset)) return length;
     let skip = offset;
     let done = 0;
-    for (let piece = this.readablePieces; piece < this.pieces && done < source.length; piece++) {
-      const length = this.#lengths[piece] as number;
-      if (skip >= length) {
-        skip -= length;
+    for (let piece = this.readablePieces; piece < this.pieces && done < length; piece++) {
+      const here = this.#lengths[piece] as number;
+      if (skip >= here) {
+        skip -= here;
         continue;
       }
-      const n = Math.min(length - skip, source.length - done);
+      const n = Math.min(here - skip, length - done);
       const range = this.#ranges[piece] as FlatRange;
-      const copied = range.copyIn((this.#offsets[piece] as number) + skip, source, done, n);
+      const copied = range.copyIn((this.#offsets[piece] as number) + skip, source, from + done, n);
       done += copied;
       if (copied < n) break;
       skip = 0;
     }
     if (done > 0) this.written = Math.max(this.written, offset + done);
-    return source.length - done;
+    return length - done;
   }
 
   /**

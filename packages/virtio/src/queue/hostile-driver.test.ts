@@ -279,14 +279,17 @@ test("a queue whose driver never stops gets its budget and then lets others run"
   using trial = new QueueTrial(SPLIT);
   let served = 0;
   // The handler makes its own buffer available again: a drain that re-reads the index would never end.
-  trial.queue.serve((chain) => {
-    served++;
-    chain.push();
-    trial.queue.flush();
-    trial.driver.used();
-    trial.driver.add([range(BUFFERS, 8)], []);
-    trial.driver.publish();
-  }, 10);
+  trial.queue.serve(
+    (chain) => {
+      served++;
+      chain.push();
+      trial.queue.flush();
+      trial.driver.used();
+      trial.driver.add([range(BUFFERS, 8)], []);
+      trial.driver.publish();
+    },
+    { budget: 10 },
+  );
   trial.driver.add([range(BUFFERS, 8)], []);
   trial.driver.publish();
   trial.queue.kick();

@@ -27,7 +27,7 @@ test("kicks can't buy a queue more than its budget: one later turn, however many
     trial.queue.flush();
     trial.driver.used();
     offer(trial, 1);
-  }, 4);
+  }, { budget: 4 });
   offer(trial, 1);
   for (let i = 0; i < 1000; i++) trial.queue.kick();
   expect(served).toBe(4);
@@ -236,7 +236,7 @@ test("what a device asks amiss of a chain is refused before a byte is touched", 
   trial.queue.flush();
   expect(trial.driver.used()).toEqual({ id: chain.id, written: 0 });
   for (const budget of [0, -1, 0.5, Number.NaN]) {
-    expect(() => trial.queue.serve(() => {}, budget)).toThrow(expect.objectContaining({ code: "invalid-argument" }));
+    expect(() => trial.queue.serve(() => {}, { budget })).toThrow(expect.objectContaining({ code: "invalid-argument" }));
   }
 });
 

@@ -70,7 +70,7 @@ describe.each([
       const bytes = new Uint8Array(Math.min(chain.readableBytes, 4096));
       chain.copyFrom(0, bytes);
       chain.copyTo(0, new Uint8Array(Math.min(chain.writableBytes, 4096)));
-    }, 64);
+    }, { budget: 64 });
     for (const round of rounds) {
       for (const [where, at, value] of round) space.writeU32(gpa((where === "ring" ? RING : TABLES) + at * 4), value);
       steps = 0;

@@ -13,6 +13,14 @@ import type { Chain } from "./chain.ts";
  */
 export type ChainHandler = (chain: Chain) => unknown;
 
+/** How a queue is served. */
+export interface ServeOptions {
+  /** Buffers of one turn of the event loop; 256 unless given. */
+  readonly budget?: number;
+  /** Called behind the last buffer of a batch, before the driver hears of it. */
+  readonly batchEnd?: () => void;
+}
+
 /** What the loop does with its queue. */
 export interface ServedQueue {
   readonly running: boolean;
@@ -31,6 +39,7 @@ export class QueueServer {
   /** Calls what belongs to others: what it throws is reported, and must not end the loop. */
   readonly #guarded: (call: () => void) => void;
   #handler: ChainHandler | undefined;
+  #batchEnd: (() => void) | undefined;
   #budget = 0;
   #running = false;
   /** Whether a later turn has been asked for, and whether that is because this one's budget is spent. */
@@ -53,8 +62,9 @@ export class QueueServer {
   }
 
   /** Begins, in a later turn, with what is there already. */
-  start(handler: ChainHandler, budget: number): void {
+  start(handler: ChainHandler, budget: number, batchEnd?: () => void): void {
     this.#handler = handler;
+    this.#batchEnd = batchEnd;
     this.#budget = budget;
     this.#later();
   }
@@ -104,6 +114,7 @@ export class QueueServer {
         this.#handle(handler, chain);
         if (this.#paused) break;
       }
+      if (this.#batchEnd !== undefined) this.#guarded(this.#batchEnd);
       queue.flush();
       if (this.#paused) return;
       if (left === 0) {

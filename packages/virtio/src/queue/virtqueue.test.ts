@@ -101,7 +101,7 @@ describe.each(kinds)("%s", (_, features) => {
     queue.serve((chain) => {
       served++;
       chain.fill((bytes) => bytes.fill(7));
-    }, 5);
+    }, { budget: 5 });
     while (trial.turn());
     let offered = 0;
     let kicks = 0;

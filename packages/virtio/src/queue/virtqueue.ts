@@ -14,7 +14,7 @@ import { Chain, type ChainOwner } from "./chain.ts";
 import { ChainWalker, WRITE } from "./chain-walker.ts";
 import { InterruptModerator } from "./interrupt-moderator.ts";
 import type { QueueConfig } from "./queue-config.ts";
-import { type ChainHandler, QueueServer } from "./queue-server.ts";
+import { type ChainHandler, QueueServer, type ServeOptions } from "./queue-server.ts";
 import type { InFlightBuffer, QueueState } from "./queue-state.ts";
 import type { RingFault, RingFaultCode } from "./ring-fault.ts";
 
@@ -304,14 +304,14 @@ export abstract class Virtqueue {
    * not beyond its budget in one turn: then other queues have theirs. Where it answers false it had no use for the buffer yet:
    * it is given the same one again after {@link resume}.
    *
-   * @param budget - buffers of one turn; 256 unless given
    * @throws {@link VirtioError} `invalid-argument`
    */
-  serve(handler: ChainHandler, budget: number = BUDGET): void {
+  serve(handler: ChainHandler, options: ServeOptions = {}): void {
+    const { budget = BUDGET } = options;
     if (!Number.isSafeInteger(budget) || budget < 1) {
       throw new VirtioError("invalid-argument", `a budget of ${budget} buffers is none: give a whole number from 1`, { budget });
     }
-    this.#server.start(handler, budget);
+    this.#server.start(handler, budget, options.batchEnd);
   }
 
   /** Goes on after a handler answered false. */

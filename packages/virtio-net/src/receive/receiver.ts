@@ -1,0 +1,167 @@
+/** A queue of buffers for frames to the driver. @module */
+import { type Frame, NO_OFFLOAD, type Offload } from "@virtspace/network";
+import type { Chain, Virtqueue } from "@virtspace/virtio";
+import { countDrop, type NetQueueCounters } from "../counters/net-queue-counters.ts";
+import { NetFeature } from "../feature/net-feature.ts";
+import { HASH_OFFSET, headerBytes, MOST_HEADER_BYTES, NUM_BUFFERS_OFFSET, writeNetHeader } from "../header/net-header.ts";
+import type { FlowHash } from "../steering/flow-hash.ts";
+
+/** What a receiver asks of its device. */
+export interface ReceiverOwner {
+  readonly counters: NetQueueCounters;
+  /** There are buffers again after there were none. */
+  roomAgain(): void;
+}
+
+/** Fills the buffers of a queue. */
+export class Receiver {
+  readonly #queue: Virtqueue;
+  readonly #owner: ReceiverOwner;
+  readonly #headerBytes: number;
+  readonly #mergeable: boolean;
+  readonly #checksums: boolean;
+  readonly #hashes: boolean;
+  readonly #header = new Uint8Array(MOST_HEADER_BYTES);
+  readonly #view = new DataView(this.#header.buffer);
+  /** Buffers of the frame at hand. */
+  readonly #chains: Chain[] = [];
+  /** What the header in `#header` says, where it is the same for all such frames. */
+  #written: Offload | undefined;
+  #starved = false;
+  #dirty = false;
+
+  constructor(queue: Virtqueue, owner: ReceiverOwner) {
+    const { features } = queue;
+    this.#queue = queue;
+    this.#owner = owner;
+    this.#headerBytes = headerBytes(features);
+    this.#mergeable = features.has(NetFeature.MrgRxbuf);
+    this.#checksums = features.has(NetFeature.GuestCsum);
+    this.#hashes = features.has(NetFeature.HashReport);
+    queue.ignoreKicks();
+    queue.onKick(() => this.#kicked());
+  }
+
+  /** The driver has new buffers: of interest to who waited for some. */
+  #kicked(): void {
+    if (!this.#starved) return;
+    this.#starved = false;
+    this.#queue.ignoreKicks();
+    this.#owner.roomAgain();
+  }
+
+  /**
+   * Puts a frame into the driver's buffers. All of it is there before the driver sees any.
+   *
+   * @param hash - of its flow, where the driver wants to know
+   * @returns false where there are not enough buffers
+   */
+  receive(frame: Frame, hash: FlowHash | undefined): boolean {
+    const { counters } = this.#owner;
+    const refusal = this.#collect(this.#headerBytes + frame.length);
+    if (refusal === "none") {
+      counters.waits++;
+      return false;
+    }
+    const whole = refusal === undefined && this.#write(frame, hash);
+    for (const chain of this.#chains) this.#queue.push(chain, whole ? chain.written : 0);
+    this.#chains.length = 0;
+    this.#dirty = true;
+    if (whole) {
+      counters.frames++;
+      counters.bytes += frame.length;
+    } else {
+      countDrop(counters, refusal ?? "gone");
+    }
+    return true;
+  }
+
+  /** Shows the driver what came. */
+  flush(): void {
+    if (!this.#dirty) return;
+    this.#dirty = false;
+    this.#queue.flush();
+  }
+
+  /**
+   * Takes buffers until they hold so many bytes; where they don't, none.
+   *
+   * @returns why not
+   */
+  #collect(needed: number): "none" | "too-big" | "bad-buffer" | undefined {
+    const chains = this.#chains;
+    let room = 0;
+    for (let looked = 0; looked <= this.#queue.size; ) {
+      const chain = this.#queue.pop();
+      if (chain === undefined) {
+        if (!this.#queue.askForKicks()) return this.#starve();
+        this.#queue.ignoreKicks();
+        looked++;
+        continue;
+      }
+      looked++;
+      if (chains.length === 0 && chain.writableBytes < this.#headerBytes) {
+        this.#queue.push(chain, 0);
+        this.#dirty = true;
+        continue;
+      }
+      chains.push(chain);
+      room += chain.writableBytes;
+      if (room >= needed) return undefined;
+      if (!this.#mergeable || chains.length === this.#queue.size) break;
+    }
+    if (chains.length === 0) return "bad-buffer";
+    this.#putBack();
+    return "too-big";
+  }
+
+  /** The driver tells of the next buffer: it was asked to with all of the present ones taken. */
+  #starve(): "none" {
+    this.#starved = true;
+    this.#putBack();
+    return "none";
+  }
+
+  #putBack(): void {
+    for (let chain = this.#chains.pop(); chain !== undefined; chain = this.#chains.pop()) this.#queue.putBack(chain);
+  }
+
+  /** @returns whether all of it could be written */
+  #write(frame: Frame, hash: FlowHash | undefined): boolean {
+    const { offload } = frame;
+    const bytes = this.#header;
+    if (offload !== this.#written) {
+      writeNetHeader(this.#view, offload, this.#checksums);
+      this.#written = offload === NO_OFFLOAD ? offload : undefined;
+    }
+    if (this.#headerBytes > NUM_BUFFERS_OFFSET) this.#view.setUint16(NUM_BUFFERS_OFFSET, this.#mergeable ? this.#chains.length : 1, true);
+    if (this.#hashes) {
+      this.#view.setUint32(HASH_OFFSET, hash?.value ?? 0, true);
+      this.#view.setUint16(HASH_OFFSET + 4, hash?.report ?? 0, true);
+    }
+    const [first] = this.#chains as [Chain];
+    if (first.copyTo(0, bytes, 0, this.#headerBytes) > 0) return false;
+    let at = 0;
+    let offset = this.#headerBytes;
+    for (let piece = 0; piece < frame.pieces; piece++) {
+      const source = frame.bytes(piece);
+      let from = frame.offset(piece);
+      let left = frame.size(piece);
+      if (from + left > source.length) return false;
+      while (left > 0) {
+        const chain = this.#chains[at] as Chain;
+        const n = Math.min(left, chain.writableBytes - offset);
+        if (n === 0) {
+          at++;
+          offset = 0;
+          continue;
+        }
+        if (chain.copyTo(offset, source, from, n) > 0) return false;
+        from += n;
+        left -= n;
+        offset += n;
+      }
+    }
+    return true;
+  }
+}
