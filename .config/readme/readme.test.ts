@@ -13,6 +13,7 @@ test.each([
   ["packages/virt-address-space", "packages/virt-address-space"],
   ["packages/virtio", "packages/virtio"],
   ["packages/network", "packages/network"],
+  ["packages/virtio-net", "packages/virtio-net"],
 ])("the samples in %s/README.md hold", (page, home) => {
   const folder = join(root, home);
   const files = checked(program(readFileSync(join(root, page, "README.md"), "utf8")));

@@ -17,7 +17,7 @@ export {
   writeHeader,
   writeMac,
 } from "./frame/ethernet.ts";
-export { copyFrame, type Frame } from "./frame/frame.ts";
+export { copyFrame, type Frame, type FrameMemory } from "./frame/frame.ts";
 export type { Lease } from "./gateway/dhcp.ts";
 export { Gateway, type GatewayCounters, type GatewayOptions } from "./gateway/gateway.ts";
 export { formatIp, ipAddress } from "./gateway/ipv4.ts";

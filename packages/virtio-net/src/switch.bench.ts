@@ -32,7 +32,9 @@ class Guest {
     this.space.map({ name: "ram", base: gpa(0), memory: arrayBufferMemory(16 * MiB) });
     this.net = new VirtioNet({ backend: network, mac: macOf(number) });
     this.net.start({ space: this.space, features: FEATURES, log: console, now: () => 0, configChanged: () => {} });
-    this.#drivers = [0, 1].map((queue) => new SplitDriver(this.space, { base: gpa(0x1_0000 * (queue + 1)), size: SIZE, features: FEATURES }));
+    this.#drivers = [0, 1].map(
+      (queue) => new SplitDriver(this.space, { base: gpa(0x1_0000 * (queue + 1)), size: SIZE, features: FEATURES }),
+    );
     this.queues = this.#drivers.map((driver, index) => {
       driver.wantInterrupts(false);
       const queue = openVirtqueue(driver.config(index), {

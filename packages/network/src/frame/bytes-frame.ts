@@ -1,24 +1,24 @@
 /** A frame in one array. @module */
 
 import { NO_OFFLOAD, type Offload } from "../offload/offload.ts";
-import type { Frame } from "./frame.ts";
+import type { Frame, FrameMemory } from "./frame.ts";
 
 /** A frame that somebody made of bytes. */
 export class BytesFrame implements Frame {
   readonly length: number;
   readonly pieces = 1;
   readonly offload: Offload;
-  readonly #bytes: Uint8Array;
+  readonly #memory: FrameMemory;
 
   /** @param bytes - from the destination address on; they are not copied */
   constructor(bytes: Uint8Array, offload: Offload = NO_OFFLOAD) {
-    this.#bytes = bytes;
+    this.#memory = { bytes, data: new DataView(bytes.buffer, bytes.byteOffset, bytes.length) };
     this.length = bytes.length;
     this.offload = offload;
   }
 
-  bytes(): Uint8Array {
-    return this.#bytes;
+  memory(): FrameMemory {
+    return this.#memory;
   }
 
   offset(): number {
@@ -26,6 +26,6 @@ export class BytesFrame implements Frame {
   }
 
   size(): number {
-    return this.#bytes.length;
+    return this.length;
   }
 }

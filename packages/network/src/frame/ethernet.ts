@@ -45,9 +45,33 @@ export function writeMac(bytes: Uint8Array, at: number, mac: number): void {
   }
 }
 
-/** Reads the header of a frame. @returns whether it has one */
-export function readHeader(frame: Frame, into: Uint8Array): boolean {
-  return frame.length >= HEADER_BYTES && copyFrame(frame, 0, into, 0, HEADER_BYTES) === HEADER_BYTES;
+/** The addresses of a frame. */
+export class EthernetAddresses {
+  /** For whom it is. */
+  target = 0;
+  /** Who sent it. */
+  source = 0;
+  readonly #look = new Uint8Array(HEADER_BYTES);
+  readonly #view = new DataView(this.#look.buffer);
+
+  /** Reads those of a frame, once. @returns whether its header is there */
+  read(frame: Frame): boolean {
+    if (frame.length < HEADER_BYTES) return false;
+    const { bytes, data } = frame.memory(0);
+    const at = frame.offset(0);
+    if (frame.size(0) >= HEADER_BYTES && at + HEADER_BYTES <= bytes.length) {
+      this.#take(data, at);
+      return true;
+    }
+    if (copyFrame(frame, 0, this.#look) < HEADER_BYTES) return false;
+    this.#take(this.#view, 0);
+    return true;
+  }
+
+  #take(view: DataView, at: number): void {
+    this.target = view.getUint16(at) * 2 ** 32 + view.getUint32(at + 2);
+    this.source = view.getUint16(at + 6) * 2 ** 32 + view.getUint32(at + 8);
+  }
 }
 
 /** Writes the header of a frame. */

@@ -6,6 +6,14 @@
  */
 import type { Offload } from "../offload/offload.ts";
 
+/** Memory that frames lie in, as an array and as a DataView of the same bytes: small parts are copied by the latter. */
+export interface FrameMemory {
+  /** The bytes. */
+  readonly bytes: Uint8Array;
+  /** The same bytes. */
+  readonly data: DataView;
+}
+
 /**
  * A frame, from its destination address to the end of its payload, without a check sequence. It is good for the call that it
  * was passed to; who wants it longer copies it.
@@ -17,9 +25,9 @@ export interface Frame {
   readonly pieces: number;
   /** What its sender left to do, or says that it has done. */
   readonly offload: Offload;
-  /** The array that a piece lies in; empty where the memory is gone. */
-  bytes(piece: number): Uint8Array;
-  /** Where in its array a piece begins. */
+  /** The memory that a piece lies in; without bytes where it is gone. */
+  memory(piece: number): FrameMemory;
+  /** Where in its memory a piece begins. */
   offset(piece: number): number;
   /** Bytes of a piece. */
   size(piece: number): number;
@@ -40,7 +48,7 @@ export function copyFrame(frame: Frame, from: number, target: Uint8Array, to = 0
       skip -= size;
       continue;
     }
-    const bytes = frame.bytes(piece);
+    const { bytes } = frame.memory(piece);
     const at = frame.offset(piece) + skip;
     const n = Math.min(size - skip, length - done);
     if (at + n > bytes.length) break;

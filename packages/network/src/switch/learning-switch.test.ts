@@ -121,7 +121,14 @@ test("drops what is no frame", () => {
   writeHeader(long, two.mac, one.mac, 0x800);
   expect([send(new Uint8Array(0)), send(new Uint8Array(13)), send(long)]).toEqual([true, true, true]);
   one.send(two.mac, [1], BROADCAST);
-  const gone: Frame = { length: 60, pieces: 1, offload: NO_OFFLOAD, bytes: () => new Uint8Array(0), offset: () => 0, size: () => 60 };
+  const gone: Frame = {
+    length: 60,
+    pieces: 1,
+    offload: NO_OFFLOAD,
+    memory: () => ({ bytes: new Uint8Array(0), data: new DataView(new ArrayBuffer(0)) }),
+    offset: () => 0,
+    size: () => 60,
+  };
   one.port.send(gone);
   expect(one.port.counters.drops).toEqual({ short: 2, long: 1, "bad-source": 1, gone: 1 });
   expect([two.take(), three.take()]).toEqual([[], []]);

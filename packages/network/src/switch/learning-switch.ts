@@ -5,7 +5,7 @@
  *
  * @see IEEE 802.1D, section 7 (learning, filtering, ageing)
  */
-import { HEADER_BYTES, isGroup, MAX_FRAME_BYTES, readHeader, readMac } from "../frame/ethernet.ts";
+import { EthernetAddresses, HEADER_BYTES, isGroup, MAX_FRAME_BYTES } from "../frame/ethernet.ts";
 import type { Frame } from "../frame/frame.ts";
 import { deliver } from "../offload/delivery.ts";
 import type { OffloadSupport } from "../offload/offload.ts";
@@ -36,7 +36,7 @@ export class LearningSwitch implements NetworkBackend {
   readonly #table: MacTable<SwitchPort>;
   readonly #ports = new Set<SwitchPort>();
   readonly #options: Required<Pick<LearningSwitchOptions, "floodsPerSecond" | "whenFull" | "now">>;
-  readonly #header = new Uint8Array(HEADER_BYTES);
+  readonly #addresses = new EthernetAddresses();
 
   constructor(options: LearningSwitchOptions = {}) {
     const { name = "switch", floodsPerSecond = 10_000, whenFull = "drop", now = Date.now } = options;
@@ -68,25 +68,37 @@ export class LearningSwitch implements NetworkBackend {
     const { counters } = from;
     if (frame.length < HEADER_BYTES) counters.dropped("short");
     else if (frame.length > MAX_FRAME_BYTES) counters.dropped("long");
-    else if (!readHeader(frame, this.#header)) counters.dropped("gone");
-    else return this.#deliver(from, frame, readMac(this.#header, 0), readMac(this.#header, 6));
+    else if (!this.#addresses.read(frame)) counters.dropped("gone");
+    else return this.#deliver(from, frame, this.#addresses.target, this.#addresses.source);
     return true;
   }
 
   #deliver(from: SwitchPort, frame: Frame, target: number, source: number): boolean {
-    const now = this.#options.now();
+    const { flow } = from;
+    // Frames come in trains: as long as nothing changed, the next one goes where the last one went.
+    if (target === flow.target && source === flow.source && flow.version === this.#table.version && from.inBatch) {
+      return this.#forwardTo(flow.port as SwitchPort, from, frame);
+    }
     if (isGroup(source)) {
       from.counters.dropped("bad-source");
       return true;
     }
+    const now = from.batchTime(this.#options.now);
     const to = isGroup(target) ? undefined : this.#table.find(target, now);
     if (to === undefined) {
       this.#table.learn(source, from, now);
       this.#flood(from, frame, now);
       return true;
     }
-    if (to !== from && !to.take(frame, this.#options.whenFull === "wait" ? from : undefined)) return false;
+    if (!this.#forwardTo(to, from, frame)) return false;
     this.#table.learn(source, from, now);
+    Object.assign(flow, { target, source, port: to, version: this.#table.version });
+    return true;
+  }
+
+  /** @returns false where the sender is to wait */
+  #forwardTo(to: SwitchPort, from: SwitchPort, frame: Frame): boolean {
+    if (to !== from && !to.take(frame, this.#options.whenFull === "wait" ? from : undefined)) return false;
     from.counters.sent(frame.length);
     if (to !== from) from.touch(to);
     return true;
@@ -113,14 +125,26 @@ interface PortOwner {
   unplug(port: SwitchPort): void;
 }
 
+/** Where the last frame of a port went. */
+interface LastFlow {
+  target: number;
+  source: number;
+  port: SwitchPort | undefined;
+  version: number;
+}
+
 class SwitchPort implements NetworkPort {
   readonly counters = new PortCounters();
   readonly limit: FloodLimit;
   readonly #endpoint: NetworkEndpoint;
   readonly #owner: PortOwner;
   readonly #segmenter = new Segmenter();
-  /** Ports that got something from this one since its last flush. */
+  readonly flow: LastFlow = { target: -1, source: -1, port: undefined, version: -1 };
+  /** Ports that got something from this one since its last flush, and the last of them. */
   readonly #touched = new Set<SwitchPort>();
+  #lastTouched: SwitchPort | undefined;
+  /** When the batch began: time stands still until it is flushed. */
+  #batchTime: number | undefined;
   /** Ports that wait for room here. */
   readonly #waiting = new Set<SwitchPort>();
   #onRoom: () => void = () => {};
@@ -163,12 +187,31 @@ class SwitchPort implements NetworkPort {
   }
 
   touch(port: SwitchPort): void {
+    if (port === this.#lastTouched) return;
+    this.#lastTouched = port;
     this.#touched.add(port);
   }
 
+  /** Whether frames were sent since the last flush. */
+  get inBatch(): boolean {
+    return this.#batchTime !== undefined;
+  }
+
+  /** The time of the batch. */
+  batchTime(now: () => number): number {
+    this.#batchTime ??= now();
+    return this.#batchTime;
+  }
+
   flush(): void {
-    for (const port of this.#touched) if (port.#plugged) port.#endpoint.flush();
-    this.#touched.clear();
+    this.#batchTime = undefined;
+    this.#lastTouched = undefined;
+    for (const port of this.#touched) {
+      // First: what it is sent while it is told is told again.
+      this.#touched.delete(port);
+      if (port.#plugged) port.#endpoint.flush();
+    }
+    this.#lastTouched = undefined;
   }
 
   roomAgain(): void {
@@ -186,6 +229,7 @@ class SwitchPort implements NetworkPort {
     this.#plugged = false;
     this.#owner.unplug(this);
     this.#touched.clear();
+    this.#lastTouched = undefined;
     // Nobody waits for a device that is gone.
     this.roomAgain();
   }

@@ -16,6 +16,8 @@ interface Entry<Port> {
 /** A table of addresses. */
 export class MacTable<Port> {
   readonly #entries = new Map<number, Entry<Port>>();
+  /** Grows with each change of who is where: what was found stays right as long as this is the same. */
+  version = 0;
   readonly #age: number;
   readonly #most: number;
 
@@ -33,12 +35,14 @@ export class MacTable<Port> {
   learn(mac: number, port: Port, now: number): void {
     const entry = this.#entries.get(mac);
     if (entry !== undefined) {
+      if (entry.port !== port) this.version++;
       entry.port = port;
       entry.seen = now;
       return;
     }
     // Full: the aged go, and where there are none the oldest, so that one port's inventions don't lock the others out.
     if (this.#entries.size >= this.#most) this.#makeRoom(now);
+    this.version++;
     this.#entries.set(mac, { port, seen: now });
   }
 
@@ -60,12 +64,14 @@ export class MacTable<Port> {
     const entry = this.#entries.get(mac);
     if (entry === undefined) return undefined;
     if (now - entry.seen <= this.#age) return entry.port;
+    this.version++;
     this.#entries.delete(mac);
     return undefined;
   }
 
   /** Forgets all addresses of a port. */
   forget(port: Port): void {
+    this.version++;
     for (const [mac, entry] of this.#entries) if (entry.port === port) this.#entries.delete(mac);
   }
 }

@@ -7,6 +7,7 @@ import type { GuestAddress } from "../address/addresses.ts";
 import { NO_BYTES } from "../memory/memory-provider.ts";
 import type { IoHandler } from "../region/io-handler.ts";
 import { Region } from "../region/region.ts";
+import { type ByteViews, copyViews } from "./byte-views.ts";
 import type { SpaceMemory } from "./space-memory.ts";
 
 /** What stands behind a range, aliases resolved. */
@@ -23,7 +24,7 @@ export interface RangeContent {
 }
 
 /** A part of a flat view. All but the cached arrays is immutable. */
-export class FlatRange {
+export class FlatRange implements ByteViews {
   /** The first guest address. */
   readonly start: GuestAddress;
   /** Bytes. */
@@ -113,6 +114,21 @@ export class FlatRange {
   }
 
   /**
+   * Copies bytes that have both views into the range, up to its end, and marks them as written.
+   *
+   * @param offset - bytes from the start of the range
+   * @param from - where to begin in the source
+   * @returns bytes copied; 0 where the memory is gone or not writable
+   */
+  copyViews(offset: number, source: ByteViews, from: number, length: number): number {
+    const n = this.#within(offset, Math.min(length, source.bytes.length - from));
+    if (n === 0 || !this.writable || !this.alive()) return 0;
+    copyViews(source, from, this, offset, n);
+    this.wrote(offset, n);
+    return n;
+  }
+
+  /**
    * Copies bytes out of the range, up to its end.
    *
    * @param offset - bytes from the start of the range
@@ -173,14 +189,13 @@ export class FlatRange {
 /** Up to here a loop over bytes is faster than making a view of a part of the source. */
 const SMALL = 32;
 
-/** Copies bytes between arrays; both have them. */
+/** Copies bytes between arrays; both have them, and they may overlap. */
 export function copyBytes(source: Uint8Array, from: number, target: Uint8Array, to: number, length: number): void {
-  if (length > SMALL || source.buffer === target.buffer) {
-    // Also what may overlap: this moves, where the loop would smear.
-    target.set(from === 0 && length === source.length ? source : source.subarray(from, from + length), to);
-  } else {
-    for (let i = 0; i < length; i++) target[to + i] = source[from + i] as number;
-  }
+  if (length > SMALL) target.set(from === 0 && length === source.length ? source : source.subarray(from, from + length), to);
+  // Which buffers they are costs more to ask than the copy: this order is right in the same one, and as good in others.
+  else if (source.byteOffset + from < target.byteOffset + to)
+    for (let i = length - 1; i >= 0; i--) target[to + i] = source[from + i] as number;
+  else for (let i = 0; i < length; i++) target[to + i] = source[from + i] as number;
 }
 
 const NO_DATA = new DataView(new ArrayBuffer(0));

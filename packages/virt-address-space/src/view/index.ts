@@ -1,3 +1,4 @@
-export { copyBytes, type FlatRange } from "./flat-range.ts";
+export { type ByteViews, copyViews } from "./byte-views.ts";
+export type { FlatRange } from "./flat-range.ts";
 export type { FlatView } from "./flat-view.ts";
 export type { SpaceMemory } from "./space-memory.ts";

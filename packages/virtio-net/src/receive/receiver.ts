@@ -1,5 +1,5 @@
 /** A queue of buffers for frames to the driver. @module */
-import { type Frame, NO_OFFLOAD, type Offload } from "@virtspace/network";
+import { type Frame, type FrameMemory, NO_OFFLOAD, type Offload } from "@virtspace/network";
 import type { Chain, Virtqueue } from "@virtspace/virtio";
 import { countDrop, type NetQueueCounters } from "../counters/net-queue-counters.ts";
 import { NetFeature } from "../feature/net-feature.ts";
@@ -13,6 +13,11 @@ export interface ReceiverOwner {
   roomAgain(): void;
 }
 
+function headerMemory(): FrameMemory {
+  const bytes = new Uint8Array(MOST_HEADER_BYTES);
+  return { bytes, data: new DataView(bytes.buffer) };
+}
+
 /** Fills the buffers of a queue. */
 export class Receiver {
   readonly #queue: Virtqueue;
@@ -21,10 +26,10 @@ export class Receiver {
   readonly #mergeable: boolean;
   readonly #checksums: boolean;
   readonly #hashes: boolean;
-  readonly #header = new Uint8Array(MOST_HEADER_BYTES);
-  readonly #view = new DataView(this.#header.buffer);
+  readonly #header: FrameMemory = headerMemory();
   /** Buffers of the frame at hand. */
   readonly #chains: Chain[] = [];
+  #count = 0;
   /** What the header in `#header` says, where it is the same for all such frames. */
   #written: Offload | undefined;
   #starved = false;
@@ -64,8 +69,11 @@ export class Receiver {
       return false;
     }
     const whole = refusal === undefined && this.#write(frame, hash);
-    for (const chain of this.#chains) this.#queue.push(chain, whole ? chain.written : 0);
-    this.#chains.length = 0;
+    for (let i = 0; i < this.#count; i++) {
+      const chain = this.#chains[i] as Chain;
+      this.#queue.push(chain, whole ? chain.written : 0);
+    }
+    this.#count = 0;
     this.#dirty = true;
     if (whole) {
       counters.frames++;
@@ -100,17 +108,18 @@ export class Receiver {
         continue;
       }
       looked++;
-      if (chains.length === 0 && chain.writableBytes < this.#headerBytes) {
+      if (this.#count === 0 && chain.writableBytes < this.#headerBytes) {
         this.#queue.push(chain, 0);
         this.#dirty = true;
         continue;
       }
-      chains.push(chain);
+      if (chains[this.#count] !== chain) chains[this.#count] = chain;
+      this.#count++;
       room += chain.writableBytes;
       if (room >= needed) return undefined;
-      if (!this.#mergeable || chains.length === this.#queue.size) break;
+      if (!this.#mergeable || this.#count === this.#queue.size) break;
     }
-    if (chains.length === 0) return "bad-buffer";
+    if (this.#count === 0) return "bad-buffer";
     this.#putBack();
     return "too-big";
   }
@@ -123,36 +132,25 @@ export class Receiver {
   }
 
   #putBack(): void {
-    for (let chain = this.#chains.pop(); chain !== undefined; chain = this.#chains.pop()) this.#queue.putBack(chain);
+    while (this.#count > 0) this.#queue.putBack(this.#chains[--this.#count] as Chain);
   }
 
   /** @returns whether all of it could be written */
   #write(frame: Frame, hash: FlowHash | undefined): boolean {
-    const { offload } = frame;
-    const bytes = this.#header;
-    if (offload !== this.#written) {
-      writeNetHeader(this.#view, offload, this.#checksums);
-      this.#written = offload === NO_OFFLOAD ? offload : undefined;
-    }
-    if (this.#headerBytes > NUM_BUFFERS_OFFSET) this.#view.setUint16(NUM_BUFFERS_OFFSET, this.#mergeable ? this.#chains.length : 1, true);
-    if (this.#hashes) {
-      this.#view.setUint32(HASH_OFFSET, hash?.value ?? 0, true);
-      this.#view.setUint16(HASH_OFFSET + 4, hash?.report ?? 0, true);
-    }
-    const [first] = this.#chains as [Chain];
-    if (first.copyTo(0, bytes, 0, this.#headerBytes) > 0) return false;
+    this.#setHeader(frame.offload, hash);
     let at = 0;
+    let chain = this.#chains[0] as Chain;
     let offset = this.#headerBytes;
+    if (chain.copyTo(0, this.#header, 0, offset) > 0) return false;
     for (let piece = 0; piece < frame.pieces; piece++) {
-      const source = frame.bytes(piece);
+      const source = frame.memory(piece);
       let from = frame.offset(piece);
       let left = frame.size(piece);
-      if (from + left > source.length) return false;
+      if (from + left > source.bytes.length) return false;
       while (left > 0) {
-        const chain = this.#chains[at] as Chain;
         const n = Math.min(left, chain.writableBytes - offset);
         if (n === 0) {
-          at++;
+          chain = this.#chains[++at] as Chain;
           offset = 0;
           continue;
         }
@@ -163,5 +161,18 @@ export class Receiver {
       }
     }
     return true;
+  }
+
+  #setHeader(offload: Offload, hash: FlowHash | undefined): void {
+    const view = this.#header.data;
+    if (offload !== this.#written) {
+      writeNetHeader(view, offload, this.#checksums);
+      this.#written = offload === NO_OFFLOAD ? offload : undefined;
+    }
+    if (this.#headerBytes > NUM_BUFFERS_OFFSET) view.setUint16(NUM_BUFFERS_OFFSET, this.#count, true);
+    if (this.#hashes) {
+      view.setUint32(HASH_OFFSET, hash?.value ?? 0, true);
+      view.setUint16(HASH_OFFSET + 4, hash?.report ?? 0, true);
+    }
   }
 }

@@ -1,5 +1,5 @@
 /** A frame that lies in a guest's buffer, behind its header. Nothing of it is copied. @module */
-import { type Frame, NO_OFFLOAD, type Offload } from "@virtspace/network";
+import { type Frame, type FrameMemory, NO_OFFLOAD, type Offload } from "@virtspace/network";
 import type { Chain } from "@virtspace/virtio";
 import { HeaderOffload } from "../header/net-header.ts";
 
@@ -27,10 +27,10 @@ export class ChainFrame implements Frame {
     this.offload = NO_OFFLOAD;
   }
 
-  bytes(piece: number): Uint8Array {
+  memory(piece: number): FrameMemory {
     const range = (this.#chain as Chain).range(this.#first + piece);
     range.alive();
-    return range.bytes;
+    return range;
   }
 
   offset(piece: number): number {

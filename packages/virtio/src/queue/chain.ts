@@ -7,10 +7,12 @@
  * @module
  */
 
-import { type Batch, copyBytes, type FlatRange } from "@virtspace/virt-address-space";
+import { type Batch, type ByteViews, copyViews, type FlatRange } from "@virtspace/virt-address-space";
 import { VirtioError } from "../error/virtio-error.ts";
 
 const isOffset = (offset: number): boolean => Number.isSafeInteger(offset) && offset >= 0;
+
+const sizeOf = (source: Uint8Array | ByteViews): number => (source instanceof Uint8Array ? source.length : source.bytes.length);
 
 /** What a chain needs of its queue. */
 export interface ChainOwner {
@@ -128,7 +130,7 @@ export class Chain {
    * @param length - bytes; the rest of the source unless given
    * @returns bytes not copied: what lies behind its end, or in memory that is gone
    */
-  copyTo(offset: number, source: Uint8Array, from = 0, length: number = source.length - from): number {
+  copyTo(offset: number, source: Uint8Array | ByteViews, from = 0, length: number = sizeOf(source) - from): number {
     if (!isOffset(offset)) return length;
     let skip = offset;
     let done = 0;
@@ -140,7 +142,8 @@ export class Chain {
       }
       const n = Math.min(here - skip, length - done);
       const range = this.#ranges[piece] as FlatRange;
-      const copied = range.copyIn((this.#offsets[piece] as number) + skip, source, from + done, n);
+      const at = (this.#offsets[piece] as number) + skip;
+      const copied = source instanceof Uint8Array ? range.copyIn(at, source, from + done, n) : range.copyViews(at, source, from + done, n);
       done += copied;
       if (copied < n) break;
       skip = 0;
@@ -179,7 +182,7 @@ export class Chain {
       const origin = source.range(piece);
       if (!origin.alive() || !target.alive()) break;
       const at = this.offset(to) + toSkip;
-      copyBytes(origin.bytes, source.offset(piece) + skip, target.bytes, at, n);
+      copyViews(origin, source.offset(piece) + skip, target, at, n);
       target.wrote(at, n);
       done += n;
       skip += n;

@@ -21,13 +21,16 @@ const back = (trial: QueueTrial): number[] => {
 test("kicks can't buy a queue more than its budget: one later turn, however many there were", () => {
   using trial = new QueueTrial(SPLIT);
   let served = 0;
-  trial.queue.serve((chain) => {
-    served++;
-    chain.push();
-    trial.queue.flush();
-    trial.driver.used();
-    offer(trial, 1);
-  }, { budget: 4 });
+  trial.queue.serve(
+    (chain) => {
+      served++;
+      chain.push();
+      trial.queue.flush();
+      trial.driver.used();
+      offer(trial, 1);
+    },
+    { budget: 4 },
+  );
   offer(trial, 1);
   for (let i = 0; i < 1000; i++) trial.queue.kick();
   expect(served).toBe(4);

@@ -65,12 +65,15 @@ describe.each([
     if (!(healthy instanceof Virtqueue)) throw new Error(healthy.code);
 
     let steps = 0;
-    queue.serve((chain) => {
-      steps++;
-      const bytes = new Uint8Array(Math.min(chain.readableBytes, 4096));
-      chain.copyFrom(0, bytes);
-      chain.copyTo(0, new Uint8Array(Math.min(chain.writableBytes, 4096)));
-    }, { budget: 64 });
+    queue.serve(
+      (chain) => {
+        steps++;
+        const bytes = new Uint8Array(Math.min(chain.readableBytes, 4096));
+        chain.copyFrom(0, bytes);
+        chain.copyTo(0, new Uint8Array(Math.min(chain.writableBytes, 4096)));
+      },
+      { budget: 64 },
+    );
     for (const round of rounds) {
       for (const [where, at, value] of round) space.writeU32(gpa((where === "ring" ? RING : TABLES) + at * 4), value);
       steps = 0;

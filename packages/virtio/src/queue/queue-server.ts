@@ -36,8 +36,8 @@ export interface ServedQueue {
 export class QueueServer {
   readonly #queue: ServedQueue;
   readonly #host: VirtioHost;
-  /** Calls what belongs to others: what it throws is reported, and must not end the loop. */
-  readonly #guarded: (call: () => void) => void;
+  /** Told what a handler threw: that must not end the loop. */
+  readonly #failed: (cause: unknown) => void;
   #handler: ChainHandler | undefined;
   #batchEnd: (() => void) | undefined;
   #budget = 0;
@@ -50,10 +50,10 @@ export class QueueServer {
   /** Whether it found room again while it said that it has none. */
   #resumed = false;
 
-  constructor(queue: ServedQueue, host: VirtioHost, guarded: (call: () => void) => void) {
+  constructor(queue: ServedQueue, host: VirtioHost, failed: (cause: unknown) => void) {
     this.#queue = queue;
     this.#host = host;
-    this.#guarded = guarded;
+    this.#failed = failed;
   }
 
   /** Whether the loop is at work: it flushes what is given back meanwhile. */
@@ -114,7 +114,7 @@ export class QueueServer {
         this.#handle(handler, chain);
         if (this.#paused) break;
       }
-      if (this.#batchEnd !== undefined) this.#guarded(this.#batchEnd);
+      this.#endBatch();
       queue.flush();
       if (this.#paused) return;
       if (left === 0) {
@@ -127,13 +127,23 @@ export class QueueServer {
     }
   }
 
+  #endBatch(): void {
+    try {
+      this.#batchEnd?.();
+    } catch (cause) {
+      this.#failed(cause);
+    }
+  }
+
   #handle(handler: ChainHandler, chain: Chain): void {
     const { sequence } = chain;
     let refused = false;
     this.#resumed = false;
-    this.#guarded(() => {
+    try {
       refused = handler(chain) === false;
-    });
+    } catch (cause) {
+      this.#failed(cause);
+    }
     // A handler may have given it back and been given the same object again for another buffer.
     const untouched = chain.taken && !chain.done && !chain.held && chain.sequence === sequence;
     if (!untouched) return;

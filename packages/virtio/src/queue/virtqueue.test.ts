@@ -98,10 +98,13 @@ describe.each(kinds)("%s", (_, features) => {
     using trial = new QueueTrial(features, 16);
     const { driver, queue } = trial;
     let served = 0;
-    queue.serve((chain) => {
-      served++;
-      chain.fill((bytes) => bytes.fill(7));
-    }, { budget: 5 });
+    queue.serve(
+      (chain) => {
+        served++;
+        chain.fill((bytes) => bytes.fill(7));
+      },
+      { budget: 5 },
+    );
     while (trial.turn());
     let offered = 0;
     let kicks = 0;

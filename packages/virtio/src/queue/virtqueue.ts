@@ -96,7 +96,7 @@ export abstract class Virtqueue {
     this.#inOrder = features.has(VirtioFeature.InOrder);
     this.#owner = owner;
     const host = owner.host ?? defaultVirtioHost;
-    this.#server = new QueueServer(this, host, (call) => this.#guarded(call));
+    this.#server = new QueueServer(this, host, (cause) => owner.failed?.(index, cause));
     this.#moderator = new InterruptModerator(host, () => this.#interrupt());
     this.#access = owner.space.access();
     this.walker = new ChainWalker(this.#access, size);
