@@ -1,6 +1,7 @@
 /**
  * All tests. Two projects: `node` runs everything, `chromium` runs the same files in a real browser, but for those that
- * need Node (`*.node.test.ts`); tests of the browser alone are `*.browser.test.ts`.
+ * need Node (`*.node.test.ts`); tests of the browser alone are `*.browser.test.ts`. Those with a guest (`*.guest.test.ts`) are
+ * not run here but by vitest.guest.config.ts.
  */
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -36,7 +37,7 @@ function inChromium(executablePath: string): TestProjectConfiguration {
     test: {
       name: "chromium",
       include: ["packages/*/src/**/*.test.ts"],
-      exclude: ["**/*.node.test.ts", "**/node_modules/**"],
+      exclude: ["**/*.{node,guest}.test.ts", "**/node_modules/**"],
       browser: {
         enabled: true,
         headless: true,
@@ -58,7 +59,7 @@ const inNode: TestProjectConfiguration = {
   test: {
     name: "node",
     include: ["{packages,examples,docs,.config}/**/*.test.ts"],
-    exclude: ["**/*.browser.test.ts", "**/node_modules/**", "**/dist/**"],
+    exclude: ["**/*.{browser,guest}.test.ts", "**/node_modules/**", "**/dist/**"],
     testTimeout: 30_000,
   },
 };

@@ -21,12 +21,11 @@ import type { AddressSpaceListener } from "./listener/address-space-listener.ts"
 import { SpaceOwner } from "./map/space-owner.ts";
 import type { SpaceRole } from "./map/space-role.ts";
 import type { Transaction } from "./map/transaction.ts";
-import { sharedMemoryOpener } from "./memory/shared-memory.ts";
-import { sharedNotifierOpener } from "./notifier/shared-notifier.ts";
 import type { Region, RegionSpec } from "./region/region.ts";
 import type { AttachOptions } from "./sharing/attach-options.ts";
 import { AttachedSpace, type AttachedSpaceParts } from "./sharing/attached-space.ts";
 import { type DescriptorOptions, type SpaceDescriptor, takeDescriptor } from "./sharing/descriptor.ts";
+import { Openers } from "./sharing/openers.ts";
 import { PortLink, type SpaceLink, type SynchronousReceive } from "./sharing/space-link.ts";
 import { loadState, type RestoreParts, readState } from "./state/restore.ts";
 import { save } from "./state/save.ts";
@@ -140,10 +139,7 @@ export class VirtAddressSpace extends MemoryAccess implements Disposable {
       ...line,
       host: options.host ?? defaultHost,
       options,
-      openers: {
-        memory: [sharedMemoryOpener, ...(options.memory ?? [])],
-        notifiers: [sharedNotifierOpener, ...(options.notifiers ?? [])],
-      },
+      openers: new Openers(options),
     });
     const space = new VirtAddressSpace(role, options.name ?? "a holder");
     try {

@@ -7,6 +7,7 @@
 import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
 import type { PortLike } from "../host/host.ts";
 import { ControlBlock, HolderSlot } from "./control-block.ts";
+import type { BroughtOpeners } from "./openers.ts";
 
 const FORMAT = "virtspace.descriptor";
 const VERSION = 1;
@@ -38,7 +39,7 @@ export interface SpaceDescriptor {
 export type Transferable = ArrayBuffer;
 
 /** How a descriptor is issued. */
-export interface DescriptorOptions {
+export interface DescriptorOptions extends BroughtOpeners {
   /** What the holder is called in errors until it names itself. */
   readonly holder?: string;
   /** Whether regions that can't leave this thread may be part of the map that the holder sees, where it can't reach them. */

@@ -17,6 +17,7 @@ import type { Region } from "../region/region.ts";
 import { ControlBlock, HolderSlot } from "./control-block.ts";
 import { type DescriptorOptions, makeDescriptor, type SpaceDescriptor } from "./descriptor.ts";
 import { IoForwarder } from "./io-forwarder.ts";
+import { Openers } from "./openers.ts";
 import type { CommitMessage } from "./protocol.ts";
 import { bitmapRecords, doorbellRecord, memoryRecord, regionRecord } from "./records.ts";
 import { RemoteHolder } from "./remote-holder.ts";
@@ -111,13 +112,22 @@ export class HolderHub {
   #admit(link: SpaceLink, options: DescriptorOptions, slot: HolderSlot | undefined): RemoteHolder {
     const { core } = this.#owner;
     const { opaque = false } = options;
-    const holder = new RemoteHolder(this.#nextHolder++, link, slot, options.holder ?? `a holder of "${core.name}"`, opaque, this.#owner, {
-      left: (each, died) => this.#left(each, died),
-      described: (each) => this.#describe(each),
-      proposing: (each, body) => this.#proposing(each, body),
-      io: (request) => this.forwardIo(request.address, request.size, request.value),
-      ioReply: (each, reply) => this.#forwarder.reply(each, reply),
-    });
+    const holder = new RemoteHolder(
+      this.#nextHolder++,
+      link,
+      slot,
+      options.holder ?? `a holder of "${core.name}"`,
+      opaque,
+      new Openers(options),
+      this.#owner,
+      {
+        left: (each, died) => this.#left(each, died),
+        described: (each) => this.#describe(each),
+        proposing: (each, body) => this.#proposing(each, body),
+        io: (request) => this.forwardIo(request.address, request.size, request.value),
+        ioReply: (each, reply) => this.#forwarder.reply(each, reply),
+      },
+    );
     this.#holders.set(holder.id, holder);
     link.open(holder);
     return holder;
@@ -194,7 +204,8 @@ export class HolderHub {
       // The words are another thread's: whatever they say, only pages that there are count.
       for (let page = Math.max(firstPage, 0); page < Math.min(endPage, bitmap.pages); page++) bitmap.mark(page);
     });
-    if (complete === false) for (const memory of memories.values()) log.bitmapOf(memory).markBytes(0, memory.provider.size);
+    // Too many windows for its slot; or a holder without one, in another process, whose writes no bitmap of ours sees.
+    if (complete !== true) for (const memory of memories.values()) log.bitmapOf(memory).markBytes(0, memory.provider.size);
   }
 
   /** Brings an access to the holder whose thread has the handler. */
@@ -218,7 +229,7 @@ export class HolderHub {
 
   #left(holder: RemoteHolder, died: boolean): void {
     // What it wrote through its windows is in no bitmap yet: nobody closed them.
-    if (died) {
+    if (died || holder.slot === undefined) {
       for (const log of this.#owner.logs) {
         log.repair();
         this.#gatherFrom(holder, log);

@@ -1,5 +1,6 @@
 export type { AttachOptions } from "./attach-options.ts";
 export type { DescriptorOptions, SpaceDescriptor, Transferable } from "./descriptor.ts";
+export type { BroughtOpeners } from "./openers.ts";
 export {
   type LinkReceiver,
   PortLink,

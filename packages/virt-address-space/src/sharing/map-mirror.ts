@@ -12,20 +12,14 @@ import type { SpaceFault } from "../error/space-fault.ts";
 import { VirtAddressSpaceError } from "../error/virt-address-space-error.ts";
 import { MadeDoorbell } from "../map/doorbell-maker.ts";
 import { SpaceCore } from "../map/space-core.ts";
-import type { MemoryOpener } from "../memory/memory-descriptor.ts";
 import type { MemoryProvider } from "../memory/memory-provider.ts";
-import type { Notifier, NotifierOpener } from "../notifier/notifier.ts";
+import type { Notifier } from "../notifier/notifier.ts";
 import { placeRegion, Region } from "../region/region.ts";
 import type { SpaceMemory } from "../view/space-memory.ts";
 import type { WindowLedger } from "../window/window-ledger.ts";
+import type { Openers } from "./openers.ts";
 import type { ProposalWriter } from "./proposal-writer.ts";
 import type { BitmapRecord, CommitMessage, DoorbellRecord, MemoryRecord, RegionRecord } from "./protocol.ts";
-
-/** How the memory and the notifiers of other threads are opened. */
-export interface Openers {
-  readonly memory: readonly MemoryOpener[];
-  readonly notifiers: readonly NotifierOpener[];
-}
 
 /** What a mirror is made with. */
 export interface MapMirrorParts {
@@ -132,8 +126,7 @@ export class MapMirror {
 
   #openMemory({ id, descriptor }: MemoryRecord, own: MemoryProvider | undefined): void {
     if (descriptor === undefined || this.#memories.has(id)) return;
-    const opener = this.#parts.openers.memory.find(({ kind }) => kind === descriptor.kind);
-    const provider = own ?? this.#opened(`${descriptor.kind} memory`, () => opener?.open(descriptor));
+    const provider = own ?? this.#opened(`${descriptor.kind} memory`, () => this.#parts.openers.openMemory(descriptor));
     if (provider === undefined) return;
     this.#memories.set(id, provider);
     this.#numbers.set(provider, id);
@@ -177,11 +170,11 @@ export class MapMirror {
   }
 
   #describedDoorbell({ id, address, length, notifier }: DoorbellRecord): DoorbellSpec {
-    const opener = this.#parts.openers.notifiers.find(({ kind }) => kind === notifier?.kind);
+    const { openers } = this.#parts;
     return {
       address: gpa(address),
       length,
-      notifier: (notifier && this.#opened(`a ${notifier.kind} notifier`, () => opener?.open(notifier))) ?? this.#ownersNotifier(id),
+      notifier: (notifier && this.#opened(`a ${notifier.kind} notifier`, () => openers.openNotifier(notifier))) ?? this.#ownersNotifier(id),
     };
   }
 

@@ -11,13 +11,12 @@ import type { Participant } from "../holder/grace-period.ts";
 import type { SpaceReference } from "../holder/references.ts";
 import type { MapStep, Transaction } from "../map/transaction.ts";
 import type { MemoryProvider } from "../memory/memory-provider.ts";
-import { sharedMemoryOpener } from "../memory/shared-memory.ts";
 import type { Notifier } from "../notifier/notifier.ts";
-import { sharedNotifierOpener } from "../notifier/shared-notifier.ts";
 import type { IoHandler } from "../region/io-handler.ts";
 import type { Region, RegionSpec } from "../region/region.ts";
 import type { HolderSlot } from "./control-block.ts";
 import type { HubOwner } from "./holder-hub.ts";
+import type { Openers } from "./openers.ts";
 import type { HolderMessage, IoReply, IoRequest, OwnerMessage, ProposedStep } from "./protocol.ts";
 import type { LinkReceiver, SpaceLink } from "./space-link.ts";
 
@@ -44,6 +43,7 @@ export class RemoteHolder implements LinkReceiver {
   /** Whether it accepts regions that it can't reach. */
   readonly opaque: boolean;
   readonly #link: SpaceLink;
+  readonly #openers: Openers;
   readonly #owner: HubOwner;
   readonly #events: HolderEvents;
   readonly #keys = new WeakMap<Region | Doorbell, number>();
@@ -63,6 +63,7 @@ export class RemoteHolder implements LinkReceiver {
     slot: HolderSlot | undefined,
     name: string,
     opaque: boolean,
+    openers: Openers,
     owner: HubOwner,
     events: HolderEvents,
   ) {
@@ -71,6 +72,7 @@ export class RemoteHolder implements LinkReceiver {
     this.opaque = opaque;
     this.#link = link;
     this.#name = name;
+    this.#openers = openers;
     this.#owner = owner;
     this.#events = events;
   }
@@ -152,7 +154,7 @@ export class RemoteHolder implements LinkReceiver {
 
   #attachedBy({ name, wake }: Extract<HolderMessage, { type: "attached" }>): void {
     this.attached(String(name));
-    if (wake !== undefined) this.#wake = sharedNotifierOpener.open(wake);
+    if (wake !== undefined) this.#wake = this.#openers.requireNotifier(wake);
     if (this.#described) return;
     try {
       this.#events.described(this);
@@ -220,7 +222,7 @@ export class RemoteHolder implements LinkReceiver {
         const doorbell = transaction.addDoorbell({
           address: gpa(address),
           length,
-          notifier: sharedNotifierOpener.open(notifier),
+          notifier: this.#openers.requireNotifier(notifier),
           ...(datamatch !== undefined && { datamatch }),
         });
         this.#keys.set(doorbell, step.key);
@@ -248,8 +250,8 @@ export class RemoteHolder implements LinkReceiver {
     for (const memory of this.#owner.core.memories) if (memory.id === known) return memory.provider;
     const before = this.#memories.get(memoryKey ?? -1)?.deref();
     if (before?.released === false) return before;
-    if (descriptor !== undefined) {
-      const opened = sharedMemoryOpener.open(descriptor);
+    const opened = descriptor && this.#openers.openMemory(descriptor);
+    if (opened !== undefined) {
       if (memoryKey !== undefined) this.#memories.set(memoryKey, new WeakRef(opened));
       return opened;
     }

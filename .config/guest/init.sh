@@ -1,0 +1,23 @@
+#!/bin/busybox sh
+# A guest's first and only program: loads virtio's drivers, then does what comes in by the second serial port. It configures nothing.
+# The first serial port is the kernel's own, and takes what goes wrong here.
+export PATH=/bin:/sbin HOME=/root TERM=dumb
+
+# Until /proc is there busybox doesn't find its own commands.
+/bin/busybox mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+modprobe -a virtio_pci virtio_mmio virtio_net
+
+# Raw: no echo, no translation of line ends, no limit of 4 KiB a line, no character that means something to the terminal.
+exec 3<>/dev/ttyS1
+stty raw -echo <&3
+printf '\n@guest ready\n' >&3
+
+# A line is a token and a command. The two marks round the output have the token, and each is a line of its own whatever the command
+# printed. The shell has the state of its own process alone: a directory or variable that a command sets ends with it.
+while read -r token command <&3; do
+  printf '\n@%s begin\n' "$token" >&3
+  sh -c "$(printf '%b' "$command")" </dev/null >&3 2>&1 3>&-
+  printf '\n@%s end %s\n' "$token" $? >&3
+done

@@ -1,0 +1,252 @@
+/** Descriptors, memory and sockets: what they do, what they refuse, and that nothing of them is left. */
+import { execFileSync } from "node:child_process";
+import { ftruncateSync, openSync, statSync, writeFileSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Folder, memfdMappings, openFds, until } from "./host-scenarios.ts";
+import {
+  EventFd,
+  EventFdNotifier,
+  EventLoopPoller,
+  Fd,
+  Mapping,
+  Memfd,
+  MOST_FDS,
+  memfdMemory,
+  memfdOpener,
+  type Received,
+  SocketType,
+  Tap,
+  UnixListener,
+  UnixSocket,
+} from "./index.ts";
+
+let fds = 0;
+let mappings = 0;
+beforeEach(() => {
+  // What is made once for all: the C library's door, and the block of sockets.
+  const warm = UnixSocket.pair();
+  warm[0].send(Uint8Array.of(1));
+  for (const socket of warm) socket[Symbol.dispose]();
+  fds = openFds();
+  mappings = memfdMappings();
+});
+afterEach(() => {
+  expect([openFds(), memfdMappings()]).toEqual([fds, mappings]);
+});
+
+const code = (expected: string) => expect.objectContaining({ code: expected });
+
+describe("file descriptors", () => {
+  test("are closed once, and tell who uses them after that", () => {
+    const eventFd = EventFd.create();
+    const { number } = eventFd;
+    eventFd[Symbol.dispose]();
+    eventFd[Symbol.dispose]();
+    expect(() => eventFd.number).toThrow(code("closed"));
+    // Whoever has the number now keeps it.
+    using other = EventFd.create();
+    expect(other.number).toBe(number);
+    eventFd[Symbol.dispose]();
+    other.signal();
+    expect(other.take()).toBe(1);
+  });
+
+  test("an eventfd counts, and what is no eventfd says so", () => {
+    using eventFd = EventFd.create();
+    eventFd.signal(3);
+    eventFd.signal();
+    expect([eventFd.take(), eventFd.take()]).toEqual([4, 0]);
+    using pair = new Pair();
+    pair.two.send(Uint8Array.of(1));
+    using wrong = EventFd.adopt(pair.one.duplicate());
+    expect(wrong.take()).toBe(0);
+    using folder = new Folder();
+    using directory = EventFd.adopt(new Fd(openSync(folder.path, "r")));
+    expect(() => directory.take()).toThrow(expect.objectContaining({ code: "system-call", call: "read", errno: "EISDIR" }));
+  });
+
+  test("a notifier calls back with what was counted, to one subscriber", async () => {
+    const poller = new EventLoopPoller();
+    using notifier = new EventFdNotifier(poller);
+    const counts: number[] = [];
+    notifier.signal(2);
+    using subscription = notifier.subscribe((count) => counts.push(count));
+    expect(() => notifier.subscribe(() => {})).toThrow(code("busy"));
+    await until("the first count", () => counts.length === 1);
+    notifier.signal();
+    await until("the second count", () => counts.length === 2);
+    expect([counts, poller.size]).toEqual([[2, 1], 1]);
+    subscription[Symbol.dispose]();
+    expect(poller.size).toBe(0);
+  });
+
+  test("what a callback throws is reported, and the watch goes on", async () => {
+    const faults: unknown[] = [];
+    const poller = new EventLoopPoller((fault) => faults.push(fault));
+    using eventFd = EventFd.create();
+    using watch = poller.watch(eventFd, { readable: true }, () => {
+      eventFd.take();
+      throw new Error("a bug");
+    });
+    eventFd.signal();
+    await until("the first fault", () => faults.length === 1);
+    eventFd.signal();
+    await until("the second fault", () => faults.length === 2);
+    expect(watch).toBeDefined();
+  });
+});
+
+describe("memory", () => {
+  test("a mapping shows a file to all who map it, and nothing once it is unmapped", () => {
+    using memfd = Memfd.create(8192, "test");
+    const one = new Mapping(memfd, { size: 8192 });
+    using two = new Mapping(memfd, { size: 4096, offset: 4096 });
+    const { bytes } = one;
+    bytes[4096] = 7;
+    expect(two.bytes[0]).toBe(7);
+    one[Symbol.dispose]();
+    one[Symbol.dispose]();
+    expect([bytes.length, one.bytes.length, bytes[4096]]).toEqual([0, 0, undefined]);
+  });
+
+  test("what could kill the process is refused: a file that can shrink, one that is too short, bad numbers", () => {
+    using folder = new Folder();
+    writeFileSync(folder.at("file"), new Uint8Array(8192));
+    using file = new Fd(openSync(folder.at("file"), "r+"));
+    expect(() => new Mapping(file, { size: 4096 })).toThrow(code("unsealed"));
+    using trusted = new Mapping(file, { size: 8192, unsealed: true });
+    expect(trusted.bytes.length).toBe(8192);
+    expect(() => new Mapping(file, { size: 8193, unsealed: true })).toThrow(code("too-small"));
+    using memfd = Memfd.create(8192);
+    expect(() => ftruncateSync(memfd.number, 4096)).toThrow(/EPERM/);
+    for (const wrong of [
+      { size: 0 },
+      { size: -1 },
+      { size: 1.5 },
+      { size: 1, offset: 1 },
+      { size: 2 ** 53 },
+      { size: 4096, offset: -4096 },
+    ]) {
+      expect(() => new Mapping(memfd, wrong)).toThrow(code("invalid-argument"));
+    }
+    expect(() => Memfd.create(0)).toThrow(code("invalid-argument"));
+    using pair = new Pair();
+    expect(() => new Mapping(pair.one, { size: 4096, unsealed: true })).toThrow(code("system-call"));
+  });
+
+  test("a memory's file lives as long as the memory does", () => {
+    const memory = memfdMemory(4096);
+    const reference = memory.retain();
+    memory.bytes()[0] = 9;
+    const opened = memfdOpener.open(memory.share());
+    reference[Symbol.dispose]();
+    const other = opened.retain();
+    expect(opened.bytes()[0]).toBe(9);
+    other[Symbol.dispose]();
+    expect(() => memfdOpener.open({ kind: "memfd", size: 4096 })).toThrow(TypeError);
+  });
+});
+
+describe("sockets", () => {
+  test("carry bytes with descriptors, which are the receiver's", () => {
+    using pair = new Pair();
+    using eventFd = EventFd.create();
+    expect(pair.one.send(Uint8Array.of(1, 2, 3), [eventFd.number, eventFd.number])).toBe(3);
+    const target = new Uint8Array(8);
+    const received = pair.two.receive(target, 2);
+    expect([received?.length, received?.fds.length, [...target]]).toEqual([3, 2, [0, 0, 1, 2, 3, 0, 0, 0]]);
+    using stack = new DisposableStack();
+    for (const fd of received?.fds ?? []) stack.use(fd);
+    const copy = EventFd.adopt((received as Received).fds[0]?.duplicate() as Fd);
+    stack.use(copy);
+    copy.signal(5);
+    expect(eventFd.take()).toBe(5);
+    expect(pair.two.receive(target)).toBeUndefined();
+  });
+
+  test("carry as many descriptors as the kernel allows, and say who asks for more", () => {
+    using pair = new Pair();
+    using eventFd = EventFd.create();
+    pair.one.send(Uint8Array.of(1), new Array(MOST_FDS).fill(eventFd.number));
+    const received = pair.two.receive(new Uint8Array(1));
+    expect(received?.fds).toHaveLength(MOST_FDS);
+    for (const fd of received?.fds ?? []) fd[Symbol.dispose]();
+    expect(() => pair.one.send(Uint8Array.of(1), new Array(254).fill(eventFd.number))).toThrow(code("invalid-argument"));
+  });
+
+  test("say when there is no room, and when nobody is there", () => {
+    using pair = new Pair();
+    const block = new Uint8Array(65536);
+    let sent: number | undefined | "gone" = 0;
+    for (let i = 0; i < 100 && sent !== undefined; i++) sent = pair.one.send(block);
+    expect(sent).toBeUndefined();
+    pair.two[Symbol.dispose]();
+    expect(pair.one.send(block)).toBe("gone");
+    expect(pair.one.receive(block)?.length).toBe(0);
+  });
+
+  test("a listener is its user's alone, is not stolen while it lives, and replaced when it is dead", () => {
+    using folder = new Folder();
+    const path = folder.at("socket");
+    const listener = UnixListener.listen(path);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(() => UnixListener.listen(path)).toThrow(code("socket-in-use"));
+    // Who asked whether somebody lives here has left already.
+    until2(() => listener.accept())[Symbol.dispose]();
+    using client = UnixSocket.connect(path);
+    using server = until2(() => listener.accept());
+    expect(server.credentials()).toMatchObject({ pid: process.pid, uid: process.getuid?.() });
+    client.send(Uint8Array.of(42));
+    const target = new Uint8Array(1);
+    expect([server.receive(target)?.length, target[0], listener.accept()]).toEqual([1, 42, undefined]);
+    listener[Symbol.dispose]();
+    expect(() => UnixSocket.connect(path)).toThrow(
+      expect.objectContaining({ code: "system-call", call: "connect", errno: "ENOENT", path }),
+    );
+    // A process that was killed leaves its path behind.
+    const script = "require('node:net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))";
+    expect(() => execFileSync(process.execPath, ["-e", script, path], { stdio: "ignore", timeout: 5000 })).toThrow();
+    expect(statSync(path).isSocket()).toBe(true);
+    using again = UnixListener.listen(path, { mode: 0o660 });
+    expect([again.path, statSync(path).mode & 0o777]).toEqual([path, 0o660]);
+    writeFileSync(folder.at("file"), "mine");
+    expect(() => UnixListener.listen(folder.at("file"))).toThrow(code("socket-in-use"));
+    expect(() => UnixListener.listen(`/${"x".repeat(107)}`)).toThrow(code("invalid-argument"));
+  });
+
+  test("datagrams keep their borders", () => {
+    const [one, two] = UnixSocket.pair(SocketType.Datagram);
+    one.send(Uint8Array.of(1, 2));
+    one.send(Uint8Array.of(3));
+    const target = new Uint8Array(8);
+    expect([two.receive(target)?.length, two.receive(target)?.length]).toEqual([2, 1]);
+    one[Symbol.dispose]();
+    two[Symbol.dispose]();
+  });
+});
+
+test("a tap device that can't be had says what to do", () => {
+  for (const name of ["", "a".repeat(16), "a b", "a/b"]) expect(() => Tap.open(name)).toThrow(code("invalid-argument"));
+});
+
+class Pair implements Disposable {
+  readonly one: UnixSocket;
+  readonly two: UnixSocket;
+
+  constructor() {
+    [this.one, this.two] = UnixSocket.pair();
+  }
+
+  [Symbol.dispose](): void {
+    this.one[Symbol.dispose]();
+    this.two[Symbol.dispose]();
+  }
+}
+
+function until2<T>(get: () => T | undefined): T {
+  for (let i = 0; i < 1000; i++) {
+    const got = get();
+    if (got !== undefined) return got;
+  }
+  throw new Error("nobody came");
+}

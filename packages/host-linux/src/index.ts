@@ -1,0 +1,20 @@
+/**
+ * What a Linux host gives: the only native code of the project.
+ *
+ * @packageDocumentation
+ */
+export { DatagramBackend, type DatagramPaths, StreamBackend } from "./backend/socket-backend.ts";
+export { type HostBackendOptions, TapBackend } from "./backend/tap-backend.ts";
+export { HostLinuxError, type HostLinuxErrorCode, type HostLinuxErrorFields } from "./error/host-linux-error.ts";
+export { EventFd } from "./fd/event-fd.ts";
+export { EventFdNotifier, eventFdOpener } from "./fd/event-fd-notifier.ts";
+export { Fd } from "./fd/fd.ts";
+export { type PollerOption, passSpace, takeSpace } from "./link/pass-space.ts";
+export { SocketLink } from "./link/socket-link.ts";
+export { Mapping, type MappingOptions } from "./memory/mapping.ts";
+export { Memfd, Seal, sealsOf, sizeOf } from "./memory/memfd.ts";
+export { MemfdMemory, memfdMemory, memfdOpener } from "./memory/memfd-memory.ts";
+export { EventLoopPoller, type Interest, type Poller, type PollFault, type Readiness, type Watch } from "./poll/poller.ts";
+export { MOST_BYTES, MOST_FDS, type Received } from "./socket/message-block.ts";
+export { type Credentials, type ListenOptions, SocketType, UnixDatagramSocket, UnixListener, UnixSocket } from "./socket/unix-socket.ts";
+export { TAP_HEADER_BYTES, Tap } from "./tap/tap.ts";
