@@ -1,0 +1,407 @@
+/**
+ * A front-end that is connected: reads its messages, does what they say, answers. What it does wrong ends the session, or is
+ * answered with a failure where it asked for a reply; it harms no other.
+ *
+ * @see QEMU, docs/interop/vhost-user.rst
+ * @module
+ */
+import { type Fd, Memfd, type Poller, type UnixSocket, type Watch } from "@virtspace/host-linux";
+import { VirtAddressSpace } from "@virtspace/virt-address-space";
+import { FeatureSet, type Logger, QUEUE_FEATURES } from "@virtspace/virtio";
+import { VhostUserError } from "../error/vhost-user-error.ts";
+import { MOST_REGIONS, PeerMemory } from "../memory/peer-memory.ts";
+import { SharedLog } from "../memory/shared-log.ts";
+import { type PayloadOf, readRegions } from "../protocol/layout.ts";
+import { encodeReply, type Request } from "../protocol/message-codec.ts";
+import { type MessageKind, REQUESTS, type RequestName } from "../protocol/message-table.ts";
+import { F_LOG_ALL, F_PROTOCOL_FEATURES, ProtocolFeature } from "../protocol/protocol-feature.ts";
+import { BackendChannel } from "./backend-channel.ts";
+import { type Incoming, MessageReader } from "./message-reader.ts";
+import { Rings } from "./rings.ts";
+import { StateTransfer } from "./state-transfer.ts";
+import type { VhostUserDevice } from "./vhost-user-device.ts";
+
+/** What a session is made with. */
+export interface SessionParts {
+  readonly socket: UnixSocket;
+  readonly device: VhostUserDevice;
+  readonly poller: Poller;
+  readonly log: Logger;
+  readonly unsealed: boolean;
+  /** The session has ended; an error where the peer did something wrong. */
+  ended(error: Error | undefined): void;
+}
+
+const TRANSPORT = FeatureSet.of(F_PROTOCOL_FEATURES, F_LOG_ALL);
+const NO_FD = 0x100n;
+const INDEX = 0xffn;
+/** Messages of one turn of the event loop. */
+const BUDGET = 64;
+const CONFIG_BYTES = 256;
+
+type Reply = Readonly<Record<string, unknown>> & { readonly fds?: readonly Fd[] };
+type Answer = Reply | undefined | Promise<Reply | undefined>;
+
+/** A session. Dispose it to end it. */
+export class Session implements Disposable {
+  /** The front-end's memory, as a space. */
+  readonly space: VirtAddressSpace = VirtAddressSpace.create({ name: "front-end" });
+  /** Its rings and the device. */
+  readonly rings: Rings;
+  readonly #parts: SessionParts;
+  readonly #memory: PeerMemory;
+  readonly #reader: MessageReader;
+  readonly #watch: Watch;
+  #protocol: FeatureSet = FeatureSet.none;
+  #owned = false;
+  #channel: BackendChannel | undefined;
+  #logPlace: { readonly payload: PayloadOf<"log">; readonly fd: Fd } | undefined;
+  #log: SharedLog | undefined;
+  /** Whether the features say that what is written is logged. */
+  #logging = false;
+  #transfer: StateTransfer | undefined;
+  #inflight: Fd | undefined;
+  #status = 0n;
+  /** Whether a message is being answered, and others wait. */
+  #busy = false;
+  #open = true;
+
+  constructor(parts: SessionParts) {
+    const { socket, device, poller, log, unsealed } = parts;
+    this.#parts = parts;
+    this.#memory = new PeerMemory(this.space, unsealed);
+    this.#reader = new MessageReader(socket);
+    this.rings = new Rings(device, {
+      space: this.space,
+      memory: this.#memory,
+      poller,
+      log,
+      callInBand: (index) => this.#tell("VRING_CALL", ProtocolFeature.InbandNotifications, { index, num: 0 }),
+      errorInBand: (index) => this.#tell("VRING_ERR", ProtocolFeature.InbandNotifications, { index, num: 0 }),
+      configChanged: () => this.#tell("CONFIG_CHANGE_MSG", ProtocolFeature.Config),
+    });
+    this.#watch = poller.watch(socket, { readable: true }, () => this.#read());
+  }
+
+  #tell(name: "VRING_CALL" | "VRING_ERR" | "CONFIG_CHANGE_MSG", feature: number, payload?: Readonly<Record<string, unknown>>): void {
+    if (this.#protocol.has(feature)) this.#channel?.send(name, payload);
+  }
+
+  #read(): void {
+    for (let left = BUDGET; left > 0 && this.#open && !this.#busy; left--) {
+      try {
+        const incoming = this.#reader.next();
+        if (incoming === undefined) return;
+        if (incoming === "closed") return this.#end(undefined);
+        this.#handle(incoming);
+      } catch (error) {
+        return this.#end(error as Error);
+      }
+    }
+  }
+
+  #handle({ request, fds }: Incoming): void {
+    let answer: Answer;
+    try {
+      this.#requireAllowed(request.name);
+      answer = this.#do(request, fds);
+    } catch (error) {
+      this.#failed(request, error as Error);
+      return;
+    } finally {
+      // Whoever wanted one has taken its number.
+      for (const fd of fds) fd[Symbol.dispose]();
+    }
+    if (!(answer instanceof Promise)) {
+      this.#answer(request, answer);
+      return;
+    }
+    this.#busy = true;
+    this.#watch.change({ readable: false });
+    void answer
+      .then((reply) => this.#open && this.#answer(request, reply))
+      .catch((error: Error) => this.#end(error))
+      .finally(() => this.#goOn());
+  }
+
+  #goOn(): void {
+    this.#busy = false;
+    if (!this.#open) return;
+    this.#watch.change({ readable: true });
+    this.#read();
+  }
+
+  /** A failure is answered where the peer can hear it; else there is no telling what it believes now. */
+  #failed(request: Request, error: Error): void {
+    const kind: MessageKind = REQUESTS[request.name];
+    if (!(request.needReply && this.#protocol.has(ProtocolFeature.ReplyAck)) || kind.reply !== undefined) throw error;
+    this.#parts.log.warn(`${request.name} was refused: ${error.message}`, { code: VhostUserError.is(error) ? error.code : undefined });
+    this.#send(encodeReply(request.name, { value: 1n }));
+  }
+
+  #answer({ name, needReply }: Request, reply: Reply | undefined): void {
+    const kind: MessageKind = REQUESTS[name];
+    if (kind.reply !== undefined && reply !== undefined) {
+      this.#send(
+        encodeReply(name, reply),
+        (reply.fds ?? []).map((fd) => fd.number),
+      );
+    } else if (needReply && this.#protocol.has(ProtocolFeature.ReplyAck)) {
+      this.#send(encodeReply(name, { value: 0n }));
+    }
+  }
+
+  #send(bytes: Uint8Array, fds: readonly number[] = []): void {
+    const sent = this.#parts.socket.send(bytes, fds);
+    // A reply is short: who has no room for one does not read.
+    if (sent !== bytes.length) this.#end(new VhostUserError("cut-off", "the peer does not read what it is answered"));
+  }
+
+  #requireAllowed(name: RequestName): void {
+    const { feature, owned }: MessageKind = REQUESTS[name];
+    if (feature !== undefined && !this.#protocol.has(feature)) {
+      throw new VhostUserError("not-negotiated", `${name} came without its protocol feature ${feature}`);
+    }
+    if (owned === true && !this.#owned) throw new VhostUserError("out-of-order", `${name} came before SET_OWNER`);
+  }
+
+  #do(request: Request, fds: readonly Fd[]): Answer {
+    const { rings } = this;
+    const { device } = this.#parts;
+    switch (request.name) {
+      case "GET_FEATURES":
+        return { value: BigInt.asUintN(64, device.features.or(QUEUE_FEATURES).or(TRANSPORT).toBigInt()) };
+      case "SET_FEATURES":
+        return this.#setFeatures(request.payload.value);
+      case "SET_OWNER":
+        this.#owned = true;
+        return;
+      case "RESET_OWNER":
+        rings.reset();
+        this.#memory.clear();
+        this.#owned = false;
+        return;
+      case "RESET_DEVICE":
+        rings.reset();
+        return;
+      case "SET_MEM_TABLE":
+        return this.#setMemory(request.payload, fds);
+      case "ADD_MEM_REG":
+        this.#memory.add(request.payload, fds[0] as Fd);
+        rings.memoryChanged();
+        return;
+      case "REM_MEM_REG":
+        this.#memory.remove(request.payload);
+        rings.memoryChanged();
+        return;
+      case "GET_MAX_MEM_SLOTS":
+        return { value: BigInt(MOST_REGIONS) };
+      case "SET_LOG_BASE":
+        return this.#setLog(request.payload, fds[0] as Fd);
+      case "SET_LOG_FD":
+        // Told when the log changes: this peer looks by itself.
+        return;
+      case "SET_VRING_NUM":
+        return rings.setSize(request.payload) as undefined;
+      case "SET_VRING_ADDR":
+        return rings.setAddresses(request.payload) as undefined;
+      case "SET_VRING_BASE":
+        return rings.setBase(request.payload) as undefined;
+      case "GET_VRING_BASE":
+        return this.#stopRing(request.payload.index);
+      case "SET_VRING_KICK":
+        return rings.setKick(...ringFd(request.payload.value, fds)) as undefined;
+      case "SET_VRING_CALL":
+        return rings.setCall("call", ...ringFd(request.payload.value, fds)) as undefined;
+      case "SET_VRING_ERR":
+        return rings.setCall("error", ...ringFd(request.payload.value, fds)) as undefined;
+      case "SET_VRING_ENABLE":
+        return rings.setEnabled(request.payload) as undefined;
+      case "VRING_KICK":
+        return rings.kick(request.payload.index) as undefined;
+      case "GET_PROTOCOL_FEATURES":
+        return { value: this.#protocolOffered().toBigInt() };
+      case "SET_PROTOCOL_FEATURES":
+        return this.#setProtocol(FeatureSet.fromBigInt(request.payload.value));
+      case "GET_QUEUE_NUM":
+        return { value: BigInt(device.queueLimit ?? device.queues.length) };
+      case "SEND_RARP":
+        device.sendRarp?.(rarpMac(request.payload.value));
+        return;
+      case "NET_SET_MTU":
+        if (device.setMtu?.(Number(request.payload.value)) !== true) throw new VhostUserError("bad-payload", "this MTU can't be");
+        return;
+      case "SET_BACKEND_REQ_FD":
+        this.#channel?.[Symbol.dispose]();
+        this.#channel = new BackendChannel((fds[0] as Fd).duplicate());
+        return;
+      case "GET_CONFIG":
+        return this.#getConfig(request.payload);
+      case "SET_CONFIG":
+        return this.#setConfig(request.payload);
+      case "GET_INFLIGHT_FD":
+        return this.#getInflight(request.payload);
+      case "SET_INFLIGHT_FD":
+        return this.#setInflight(request.payload, fds[0] as Fd);
+      case "SET_STATUS":
+        this.#status = request.payload.value;
+        if (this.#status === 0n) rings.reset();
+        return;
+      case "GET_STATUS":
+        return { value: this.#status };
+      case "SET_DEVICE_STATE_FD":
+        this.#transfer = new StateTransfer(request.payload, (fds[0] as Fd).duplicate(), device);
+        // No descriptor of our own: the one that was given is used.
+        return { value: NO_FD };
+      case "CHECK_DEVICE_STATE":
+        return (this.#transfer?.check() ?? Promise.resolve(false)).then((worked) => ({ value: worked ? 0n : 1n }));
+    }
+  }
+
+  #protocolOffered(): FeatureSet {
+    const { device } = this.#parts;
+    const all = FeatureSet.of(...Object.values(ProtocolFeature));
+    const lacking: number[] = [];
+    if (device.sendRarp === undefined) lacking.push(ProtocolFeature.Rarp);
+    if (device.setMtu === undefined) lacking.push(ProtocolFeature.NetMtu);
+    if (device.save === undefined) lacking.push(ProtocolFeature.DeviceState);
+    return all.minus(FeatureSet.of(...lacking));
+  }
+
+  #setProtocol(wanted: FeatureSet): undefined {
+    if (!wanted.isSubsetOf(this.#protocolOffered()))
+      throw new VhostUserError("not-negotiated", `protocol features ${wanted} were not all offered`);
+    this.#protocol = wanted;
+  }
+
+  #setFeatures(value: bigint): undefined {
+    const wanted = FeatureSet.fromBigInt(value);
+    const offered = this.#parts.device.features.or(QUEUE_FEATURES).or(TRANSPORT);
+    if (!wanted.isSubsetOf(offered)) throw new VhostUserError("not-negotiated", `features ${wanted.minus(offered)} were not offered`);
+    this.rings.setFeatures(wanted.minus(TRANSPORT), !wanted.has(F_PROTOCOL_FEATURES));
+    this.#logging = wanted.has(F_LOG_ALL);
+    this.#follow();
+  }
+
+  /** Logs, or no longer. */
+  #follow(): void {
+    const wanted = this.#logging && this.#logPlace !== undefined;
+    if (wanted && this.#log === undefined && this.#logPlace !== undefined) {
+      this.#log = new SharedLog(this.space, this.#logPlace.payload, this.#logPlace.fd, this.#parts.unsealed);
+    } else if (!wanted && this.#log !== undefined) {
+      this.#endLog();
+    }
+  }
+
+  #endLog(): void {
+    this.#log?.bring();
+    this.#log?.[Symbol.dispose]();
+    this.#log = undefined;
+  }
+
+  #setLog(payload: PayloadOf<"log">, fd: Fd): Reply {
+    const own = fd.duplicate();
+    const before = this.#log;
+    try {
+      // What was written so far goes to the old one, what comes to the new one: none is missed.
+      if (before !== undefined) {
+        const next = new SharedLog(this.space, payload, own, this.#parts.unsealed);
+        this.#endLog();
+        this.#log = next;
+      }
+    } catch (error) {
+      own[Symbol.dispose]();
+      throw error;
+    }
+    this.#logPlace?.fd[Symbol.dispose]();
+    this.#logPlace = { payload, fd: own };
+    this.#follow();
+    return { value: 0n };
+  }
+
+  #setMemory(payload: PayloadOf<"memoryTable">, fds: readonly Fd[]): undefined {
+    const regions = readRegions(payload);
+    if (regions === undefined || regions.length !== fds.length) {
+      throw new VhostUserError("bad-payload", `a table of ${payload.count} regions with ${fds.length} file descriptors`);
+    }
+    this.#memory.set(regions, fds);
+    this.rings.memoryChanged();
+  }
+
+  #stopRing(index: number): Reply {
+    const num = this.rings.stop(index);
+    // Who moves the guest looks at the log after this.
+    this.#log?.bring();
+    return { index, num };
+  }
+
+  #getConfig({ offset, size, flags }: PayloadOf<"config">): Reply {
+    if (size > CONFIG_BYTES || offset > CONFIG_BYTES) return { offset, size: 0, flags, bytes: new Uint8Array(0) };
+    const bytes = Uint8Array.from({ length: size }, (_, i) => this.#parts.device.config.read(offset + i, 1));
+    return { offset, size, flags, bytes };
+  }
+
+  #setConfig({ offset, size, bytes }: PayloadOf<"config">): undefined {
+    if (size > CONFIG_BYTES || offset > CONFIG_BYTES || bytes.length < size)
+      throw new VhostUserError("bad-payload", "more than the configuration");
+    for (let i = 0; i < size; i++) this.#parts.device.config.write(offset + i, 1, bytes[i] as number);
+  }
+
+  #getInflight({ queues, queueSize }: PayloadOf<"inflight">): Reply {
+    const most = this.#parts.device.queues.length;
+    if (queues > most || queueSize > 32768)
+      throw new VhostUserError("bad-payload", `no more than ${most} queues can have buffers in flight`);
+    const mmapSize = Math.max(queues, 1) * inflightBytes(queueSize);
+    this.#inflight?.[Symbol.dispose]();
+    this.#inflight = Memfd.create(mmapSize, "in flight");
+    return { mmapSize, mmapOffset: 0, queues, queueSize, fds: [this.#inflight] };
+  }
+
+  #setInflight({ queues, queueSize, mmapSize, mmapOffset }: PayloadOf<"inflight">, fd: Fd): undefined {
+    const sane = Number.isSafeInteger(mmapSize + mmapOffset) && mmapSize >= queues * inflightBytes(queueSize);
+    if (queues > this.#parts.device.queues.length || !sane)
+      throw new VhostUserError("bad-payload", "a table of buffers in flight that is too small");
+    this.#inflight?.[Symbol.dispose]();
+    this.#inflight = fd.duplicate();
+  }
+
+  #end(error: Error | undefined): void {
+    if (!this.#open) return;
+    this[Symbol.dispose]();
+    this.#parts.ended(error);
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#watch[Symbol.dispose]();
+    this.#endLog();
+    this.rings[Symbol.dispose]();
+    this.#memory.clear();
+    this.#reader[Symbol.dispose]();
+    this.#channel?.[Symbol.dispose]();
+    this.#logPlace?.fd[Symbol.dispose]();
+    this.#inflight?.[Symbol.dispose]();
+    this.space[Symbol.dispose]();
+    this.#parts.socket[Symbol.dispose]();
+  }
+}
+
+/** The ring of a message that carries a descriptor, or says that there is none. @throws {@link VhostUserError} `bad-fds` */
+function ringFd(value: bigint, fds: readonly Fd[]): [index: number, fd: Fd | undefined] {
+  const none = (value & NO_FD) !== 0n;
+  if (value > (INDEX | NO_FD) || none === fds.length > 0) {
+    throw new VhostUserError("bad-fds", "a ring's descriptor that says it is none, or a missing one that says it is there");
+  }
+  return [Number(value & INDEX), fds[0]?.duplicate()];
+}
+
+/** Bytes of a queue's table of buffers in flight: its head, and an entry a descriptor, in the larger of the two layouts. */
+const inflightBytes = (queueSize: number): number => Math.ceil((64 + 32 * queueSize) / 64) * 64;
+
+/** The address is in the order of the wire, its first byte the lowest. */
+function rarpMac(value: bigint): number {
+  let mac = 0;
+  for (let i = 0; i < 6; i++) mac = mac * 256 + Number((value >> BigInt(8 * i)) & 0xffn);
+  return mac;
+}
