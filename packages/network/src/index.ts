@@ -26,6 +26,7 @@ export { canTake, NO_OFFLOAD, NO_OFFLOAD_SUPPORT, type Offload, type OffloadSupp
 export { Segmenter } from "./offload/segmenter.ts";
 export { Loopback } from "./port/loopback.ts";
 export type { NetworkBackend, NetworkEndpoint, NetworkPort } from "./port/network-backend.ts";
+export { Patch } from "./port/patch.ts";
 export { type DropReason, PortCounters } from "./port/port-counters.ts";
 export { LearningSwitch, type LearningSwitchOptions } from "./switch/learning-switch.ts";
 export type { MacTableOptions } from "./switch/mac-table.ts";

@@ -36,7 +36,7 @@ export class NetConfig extends ConfigBytes {
     this.mac = mac;
     this.data.setUint16(Field.Status, LINK_UP, true);
     this.data.setUint16(Field.QueuePairs, queuePairs, true);
-    this.data.setUint16(Field.Mtu, mtu, true);
+    this.mtu = mtu;
     this.data.setUint32(Field.Speed, speed, true);
     this.data.setUint8(Field.Duplex, FULL_DUPLEX);
     this.data.setUint8(Field.RssKey, RSS_KEY_BYTES);
@@ -47,6 +47,11 @@ export class NetConfig extends ConfigBytes {
   /** The device's address. */
   set mac(mac: number) {
     writeMac(new Uint8Array(this.data.buffer), Field.Mac, mac);
+  }
+
+  /** The largest payload of a frame, bytes. */
+  set mtu(mtu: number) {
+    this.data.setUint16(Field.Mtu, mtu, true);
   }
 
   /** Whether the link is up. */

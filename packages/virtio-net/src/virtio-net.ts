@@ -62,6 +62,9 @@ export interface VirtioNetOptions {
 const MOST_QUEUE_PAIRS = 128;
 const CONTROL_QUEUE_SIZE = 64;
 const RARP = 0x8035;
+/** What every IPv4 host must take, and the most that a length of 16 bits says. */
+const LEAST_MTU = 68;
+const MOST_MTU = 65535;
 
 /** A network card. Dispose it to unplug it. */
 export class VirtioNet implements VirtioDevice, NetworkEndpoint, Disposable {
@@ -70,6 +73,8 @@ export class VirtioNet implements VirtioDevice, NetworkEndpoint, Disposable {
   readonly features: FeatureSet;
   readonly queues: readonly QueueSpec[];
   readonly config: NetConfig;
+  /** How many pairs of queues a front-end may ask for. */
+  readonly queueLimit: number;
   /** Counters of each queue, by its number. */
   readonly counters: readonly NetQueueCounters[];
   readonly #mac: number;
@@ -95,6 +100,7 @@ export class VirtioNet implements VirtioDevice, NetworkEndpoint, Disposable {
     this.#mac = typeof mac === "number" ? mac : macAddress(mac);
     if (isGroup(this.#mac)) throw new RangeError(`"${mac}" is a group's address: a card has one of its own, whose first byte is even`);
     this.#pairs = queuePairs;
+    this.queueLimit = queuePairs;
     this.queues = queueSpecs(queuePairs, queueSize);
     this.counters = this.queues.map((queue) => freshCounters(queue.name));
     this.config = new NetConfig({ mac: this.#mac, queuePairs, hashTypes: ALL_HASH_TYPES, mtu, speed });
@@ -152,6 +158,13 @@ export class VirtioNet implements VirtioDevice, NetworkEndpoint, Disposable {
     writeMac(bytes, 32, mac);
     this.#port.send(new BytesFrame(bytes));
     this.#port.flush();
+  }
+
+  /** Takes the largest payload of a frame from a front-end that knows it. @returns whether there is such a network */
+  setMtu(mtu: number): boolean {
+    if (!Number.isInteger(mtu) || mtu < LEAST_MTU || mtu > MOST_MTU) return false;
+    this.config.mtu = mtu;
+    return true;
   }
 
   startQueue(index: number, queue: Virtqueue): void {

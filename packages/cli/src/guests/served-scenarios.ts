@@ -1,0 +1,126 @@
+/** What the tests with real guests share: the command as a process of its own, and guests with cards that it serves. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Nic } from "../../../../.config/guest/nic.ts";
+
+const MAIN = join(import.meta.dirname, "../main.ts");
+const LIFETIME = 110_000;
+
+/** Something that the command said. */
+export interface Said {
+  readonly event: string;
+  readonly guest?: string;
+  readonly guests?: readonly { readonly guest: string; readonly sent: number; readonly received: number; readonly drops: number }[];
+  readonly counters?: readonly { readonly name: string; readonly frames: number; readonly drops: Readonly<Record<string, number>> }[];
+}
+
+/** The command `virtspace serve net`, as a process. */
+export class Served implements AsyncDisposable {
+  readonly said: Said[] = [];
+  readonly #process: ChildProcess;
+  readonly #heard = new Set<() => void>();
+  #errors = "";
+
+  private constructor(args: readonly string[]) {
+    // With its parent it ends, and by itself after a time.
+    const command = ["--pdeathsig", "KILL", process.execPath, MAIN, "serve", "net", "--json", ...args];
+    this.#process = spawn("setpriv", command, { stdio: ["ignore", "pipe", "pipe"], timeout: LIFETIME, killSignal: "SIGKILL" });
+    createInterface({ input: this.#process.stdout as never }).on("line", (line) => {
+      this.said.push(JSON.parse(line) as Said);
+      for (const heard of this.#heard) heard();
+    });
+    this.#process.stderr?.on("data", (data) => {
+      this.#errors += data;
+    });
+  }
+
+  /** Starts it, and waits until it listens. */
+  static async start(...args: string[]): Promise<Served> {
+    const served = new Served(args);
+    await served.until("it to listen", () => served.said.some(({ event }) => event === "ready"));
+    return served;
+  }
+
+  /** Its process. */
+  get pid(): number {
+    return this.#process.pid as number;
+  }
+
+  /** File descriptors and mappings of guests' memory that it has. */
+  get resources(): { readonly fds: number; readonly mappings: number } {
+    const fds = readdirSync(`/proc/${this.pid}/fd`).length;
+    const mappings = readFileSync(`/proc/${this.pid}/maps`, "utf8").match(/memfd:/g)?.length ?? 0;
+    return { fds, mappings };
+  }
+
+  /** How often something was said. */
+  count(event: string): number {
+    return this.said.filter((each) => each.event === event).length;
+  }
+
+  /** Waits until something holds, which is asked whenever it has said something. */
+  async until(what: string, holds: () => boolean, milliseconds = 20_000): Promise<void> {
+    const end = performance.now() + milliseconds;
+    while (!holds()) {
+      const left = end - performance.now();
+      if (left <= 0 || this.#process.exitCode !== null) {
+        throw new Error(`waited for ${what}: ${JSON.stringify(this.said.slice(-5))}\n${this.#errors}`);
+      }
+      await new Promise<void>((resolve) => {
+        const heard = (): void => {
+          clearTimeout(timer);
+          this.#heard.delete(heard);
+          resolve();
+        };
+        const timer = setTimeout(heard, Math.min(left, 50));
+        this.#heard.add(heard);
+      });
+    }
+  }
+
+  /** Ends it by a signal. @returns its exit code */
+  async end(signal: NodeJS.Signals): Promise<number | null> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return this.#process.exitCode;
+    const ended = once(this.#process, "exit");
+    this.#process.kill(signal);
+    await ended;
+    return this.#process.exitCode;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end("SIGKILL");
+  }
+}
+
+/** A folder for sockets. */
+export class Sockets implements Disposable {
+  readonly #path = mkdtempSync(join(tmpdir(), "virtspace-"));
+
+  at(name: string): string {
+    return join(this.#path, name);
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.#path, { recursive: true, force: true });
+  }
+}
+
+/** A card that is served at a path. */
+export function card(path: string, number: number, options: Partial<Nic> = {}): Nic {
+  return { backend: { kind: "vhost-user", path, reconnect: true }, mac: `52:54:00:00:00:${String(number).padStart(2, "0")}`, ...options };
+}
+
+/** What a guest runs to have an address. */
+export const address = (number: number, extra = ""): string =>
+  `ip link set eth0 up && ip addr add 10.0.0.${number}/24 dev eth0 ${extra && `&& ${extra}`}`;
+
+/** Packets that a ping sent and got back. */
+export function pinged(output: string): { readonly sent: number; readonly received: number } {
+  const [, sent, received] = /(\d+) packets transmitted, (\d+) packets received/.exec(output) ?? [];
+  if (sent === undefined) throw new Error(`no ping: ${output}`);
+  return { sent: Number(sent), received: Number(received) };
+}

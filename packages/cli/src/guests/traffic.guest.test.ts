@@ -1,0 +1,103 @@
+/** Debian guests under QEMU with our cards: ping, bulk data both ways, a blast of packets, several queues, every layout and machine. */
+import { describe, expect, test } from "vitest";
+import { Guest } from "../../../../.config/guest/guest.ts";
+import { address, card, pinged, Served, Sockets } from "./served-scenarios.ts";
+
+const BYTES = 20_000_000;
+
+/** Sends some megabytes from one guest to another, which answers with their checksum. */
+async function bulk(from: Guest, to: Guest, target: string): Promise<void> {
+  await to.check("nc -l -p 7 -e sha256sum >/tmp/nc 2>&1 & sleep 0.3");
+  const output = await from.check(`head -c ${BYTES} /dev/urandom >/tmp/bulk; sha256sum </tmp/bulk; nc ${target} 7 </tmp/bulk`, {
+    timeout: 40_000,
+  });
+  const [own, theirs] = output.trim().split(/\s+-\s*/);
+  expect(own).toMatch(/^[0-9a-f]{64}$/);
+  expect(theirs).toBe(own);
+}
+
+describe.each([
+  ["q35, split", "microvm, packed", { machine: "q35" }, { machine: "microvm", packed: true }],
+  ["q35, packed", "microvm, split", { machine: "q35", packed: true }, { machine: "microvm" }],
+] as const)("%s and %s", (_, __, left, right) => {
+  test("ping each other through the switch, and send each other what arrives as it was sent", async () => {
+    using sockets = new Sockets();
+    await using served = await Served.start("--socket", sockets.at("net"));
+    await using one = await Guest.start({ machine: left.machine, nics: [card(sockets.at("net"), 1, { packed: "packed" in left })] });
+    await using two = await Guest.start({ machine: right.machine, nics: [card(sockets.at("net"), 2, { packed: "packed" in right })] });
+    await one.check(address(1));
+    await two.check(address(2));
+    expect(pinged(await one.check("ping -c 10 -i 0.1 10.0.0.2"))).toEqual({ sent: 10, received: 10 });
+    expect(pinged(await two.check("ping -c 10 -i 0.1 -s 1400 10.0.0.1"))).toEqual({ sent: 10, received: 10 });
+    await bulk(one, two, "10.0.0.2");
+    await bulk(two, one, "10.0.0.1");
+    expect(served.count("leave")).toBe(0);
+  });
+});
+
+test("a blast of packets arrives, counted on both sides, and the guest is as lively as before", async () => {
+  using sockets = new Sockets();
+  await using served = await Served.start("--socket", sockets.at("net"));
+  await using one = await Guest.start({ nics: [card(sockets.at("net"), 1)] });
+  await using two = await Guest.start({ nics: [card(sockets.at("net"), 2)] });
+  await one.check(address(1, "modprobe pktgen 2>/dev/null || insmod /lib/modules/pktgen.ko 2>/dev/null; test -d /proc/net/pktgen"));
+  await two.check(address(2));
+  expect(pinged(await one.check("ping -c 2 -i 0.1 10.0.0.2")).received).toBe(2);
+  const packets = 200_000;
+  const script = [
+    "echo add_device eth0 >/proc/net/pktgen/kpktgend_0",
+    `printf 'count ${packets}\\n' >/proc/net/pktgen/eth0`,
+    "printf 'pkt_size 60\\n' >/proc/net/pktgen/eth0",
+    "printf 'dst 10.0.0.2\\n' >/proc/net/pktgen/eth0",
+    "printf 'dst_mac 52:54:00:00:00:02\\n' >/proc/net/pktgen/eth0",
+    "echo start >/proc/net/pktgen/pgctrl",
+    "grep -o 'pkts-sofar: [0-9]*' /proc/net/pktgen/eth0",
+  ].join("\n");
+  expect(await one.check(script, { timeout: 60_000 })).toContain(`pkts-sofar: ${packets}`);
+  const counted = (): number =>
+    served.said.findLast(({ event }) => event === "counters")?.guests?.find(({ guest }) => guest === "guest 1")?.sent ?? 0;
+  await served.until("the frames to be counted", () => counted() >= packets);
+  expect(pinged(await one.check("ping -c 3 -i 0.1 10.0.0.2")).received).toBe(3);
+});
+
+test("two pairs of queues carry traffic, and a driver may use fewer", async () => {
+  using sockets = new Sockets();
+  await using served = await Served.start("--socket", sockets.at("net"), "--queues", "2");
+  const options = { processors: 2 };
+  await using one = await Guest.start({ ...options, nics: [card(sockets.at("net"), 1, { queues: 2 })] });
+  await using two = await Guest.start({ ...options, nics: [card(sockets.at("net"), 2, { queues: 2 })] });
+  await one.check(address(1, "ethtool -L eth0 combined 2"));
+  await two.check(address(2, "ethtool -L eth0 combined 2"));
+  await two.check("for port in 11 12 13 14; do nc -l -p $port -e sha256sum >/tmp/nc 2>&1 & done; sleep 0.3");
+  // Flows from either processor use the pair of that processor.
+  const flows = [11, 12, 13, 14].map((port) => `taskset ${port % 2 === 0 ? 1 : 2} nc 10.0.0.2 ${port} </tmp/f >/tmp/sum${port} &`);
+  await one.check(`head -c 4000000 /dev/urandom >/tmp/f\n${flows.join("\n")}\nwait`, { timeout: 40_000 });
+  expect((await one.check("sort -u /tmp/sum1?; sha256sum </tmp/f")).match(/[0-9a-f]{64}/g)).toHaveLength(2);
+  await one.check("ethtool -L eth0 combined 1");
+  expect(pinged(await one.check("ping -c 3 -i 0.1 10.0.0.2")).received).toBe(3);
+  await one.quit();
+  await served.until("it to leave", () => served.count("leave") === 1);
+  const counters = served.said.find(({ event }) => event === "leave")?.counters ?? [];
+  const frames = (name: string): number => counters.find((each) => each.name === name)?.frames ?? 0;
+  expect([frames("transmit 0") > 100, frames("transmit 1") > 100, frames("receive 0") + frames("receive 1") > 100]).toEqual([
+    true,
+    true,
+    true,
+  ]);
+});
+
+test("a gateway leases an address, answers a ping, and the capture has it all", async () => {
+  using sockets = new Sockets();
+  await using served = await Served.start("--socket", sockets.at("net"), "--gateway", "10.0.2.2", "--pcap", sockets.at("pcap"));
+  await using guest = await Guest.start({ machine: "microvm", nics: [card(sockets.at("net"), 1)] });
+  const lease = await guest.check("ip link set eth0 up && udhcpc -i eth0 -n -q -s /bin/true 2>&1");
+  expect(lease).toMatch(/lease of 10\.0\.2\.\d+ obtained/);
+  const own = /lease of (10\.0\.2\.\d+)/.exec(lease)?.[1] as string;
+  await guest.check(`ip addr add ${own}/24 dev eth0`);
+  expect(pinged(await guest.check("ping -c 3 -i 0.1 10.0.2.2")).received).toBe(3);
+  await guest.quit();
+  expect(await served.end("SIGTERM")).toBe(0);
+  const { readFileSync } = await import("node:fs");
+  const capture = readFileSync(sockets.at("pcap"));
+  expect([capture.readUInt32LE(0).toString(16), capture.length > 1000]).toEqual(["a0d0d0a", true]);
+});

@@ -1,0 +1,91 @@
+/** The command line: what there is, what it takes, and how it ends. @module */
+import { HostLinuxError } from "@virtspace/host-linux";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { createLogUpdate } from "log-update";
+import { jsonReporter, type LiveArea, type Output, type Reporter, textReporter } from "./report/reporter.ts";
+import { BackendChoiceError } from "./serve/backend-choice.ts";
+import { type ServeNetOptions, serveNet } from "./serve/serve-net.ts";
+
+/** Exit codes. */
+export const Exit = { Ok: 0, Failed: 1, Usage: 2 } as const;
+
+/** What a program has around it. */
+export interface Surroundings {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** Raised when it is to stop. */
+  readonly signal: AbortSignal;
+  now(): Date;
+}
+
+const wholeNumber =
+  (least: number, most: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < least || value > most)
+      throw new InvalidArgumentError(`give a whole number from ${least} to ${most}`);
+    return value;
+  };
+
+const gather = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+
+/** Runs a command line. @returns the exit code */
+export async function run(args: readonly string[], surroundings: Surroundings): Promise<number> {
+  const { stdout, stderr } = surroundings;
+  const program = new Command("virtspace")
+    .description("Devices and machines on a guest memory that belongs to nobody.")
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) });
+  const serve = program.command("serve").description("serve a device to QEMU and other front-ends over vhost-user");
+  serve
+    .command("net")
+    .description("serve network cards")
+    .addHelpText("after", EXAMPLES)
+    .requiredOption("-s, --socket <path>", "where front-ends connect; may be given several times", gather)
+    .option("--connect", "connect to front-ends that listen there, again and again", false)
+    .option("-b, --backend <network>", "switch, loopback, tap:NAME, stream:PATH or dgram:LOCAL:REMOTE", "switch")
+    .option("-g, --gateway <address>", "add a gateway that answers ARP, ping, DHCP and UDP echo")
+    .option("--pcap <file>", "write what goes through to a pcapng file")
+    .addOption(new Option("-q, --queues <pairs>", "pairs of queues that each card has").default(1).argParser(wholeNumber(1, 128)))
+    .addOption(new Option("--queue-size <entries>", "the most descriptors of a queue").default(1024).argParser(wholeNumber(2, 32768)))
+    .addOption(new Option("--mtu <bytes>", "the largest payload of a frame, told to guests").argParser(wholeNumber(68, 65535)))
+    .addOption(new Option("--uid <user>", "serve only processes of this user").argParser(wholeNumber(0, 2 ** 32 - 2)))
+    .option("--unsealed", "take memory that its owner can shrink, and end this process by that", false)
+    .addOption(new Option("--interval <seconds>", "how often counters are shown").default(1).argParser(wholeNumber(1, 3600)))
+    .option("--json", "say what happens as an object a line", false)
+    .action(async (options: ServeNetOptions & { json: boolean }) => {
+      await serveNet(options, reporterFor(options.json, surroundings), surroundings.signal);
+    });
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return Exit.Ok;
+  } catch (error) {
+    return exitCode(error, stderr);
+  }
+}
+
+const EXAMPLES = `
+Two guests on one switch, which also has a gateway:
+  virtspace serve net --socket /tmp/net.sock --gateway 10.0.2.2
+  qemu-system-x86_64 ... \\
+    -object memory-backend-memfd,id=mem,size=512M,share=on -machine q35,memory-backend=mem -m 512 \\
+    -chardev socket,id=c0,path=/tmp/net.sock,reconnect=1 -netdev vhost-user,id=n0,chardev=c0 \\
+    -device virtio-net-pci,netdev=n0
+
+Exit codes: 0 stopped by a signal, 1 something could not be had, 2 the command line makes no sense.`;
+
+function reporterFor(json: boolean, { stdout, now }: Surroundings): Reporter {
+  if (json) return jsonReporter(stdout, now);
+  return textReporter(stdout, stdout.isTTY === true ? (createLogUpdate(stdout as NodeJS.WriteStream) as LiveArea) : undefined);
+}
+
+function exitCode(error: unknown, stderr: Output): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? Exit.Ok : Exit.Usage;
+  if (error instanceof BackendChoiceError) {
+    stderr.write(`error: ${error.message}\n`);
+    return Exit.Usage;
+  }
+  const text = HostLinuxError.is(error) ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+  stderr.write(`error: ${text}\n`);
+  return Exit.Failed;
+}

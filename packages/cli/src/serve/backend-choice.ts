@@ -1,0 +1,59 @@
+/** The network that guests are plugged into, as it is chosen on the command line. @module */
+import { createWriteStream } from "node:fs";
+import { DatagramBackend, StreamBackend, TapBackend } from "@virtspace/host-linux";
+import { captured, Gateway, LearningSwitch, Loopback, type NetworkBackend, Patch, PcapngWriter } from "@virtspace/network";
+
+/** What was chosen. */
+export interface BackendChoice {
+  /** `switch`, `loopback`, `tap:NAME`, `stream:PATH`, `dgram:LOCAL:REMOTE`. */
+  readonly backend: string;
+  /** An address for a gateway of ours that answers ARP, ping, DHCP and UDP echo. */
+  readonly gateway?: string | undefined;
+  /** A file for a capture. */
+  readonly pcap?: string | undefined;
+  /** Told when what the network leads to went away. */
+  readonly onGone: (name: string) => void;
+}
+
+/** A network, made. Dispose it to take it down. */
+export interface MadeBackend extends AsyncDisposable {
+  readonly backend: NetworkBackend;
+}
+
+/** What is wrong with a choice: for the command line to say. */
+export class BackendChoiceError extends Error {
+  override readonly name = "BackendChoiceError";
+}
+
+/**
+ * Makes the network of a choice. A tap device or a socket is behind a switch, so that any number of guests share it.
+ *
+ * @throws {@link BackendChoiceError} for a choice that makes no sense; `HostLinuxError` for one that can't be had
+ */
+export function makeBackend({ backend: choice, gateway, pcap, onGone }: BackendChoice): MadeBackend {
+  const stack = new AsyncDisposableStack();
+  const network = choice === "loopback" ? new Loopback() : new LearningSwitch();
+  const beyond = uplink(choice, onGone);
+  if (beyond !== undefined) stack.use(new Patch(network, beyond));
+  if (gateway !== undefined) {
+    if (choice === "loopback") throw new BackendChoiceError("a loopback has no room for a gateway: choose --backend switch");
+    stack.use(new Gateway(network, { address: gateway }));
+  }
+  if (pcap === undefined) return { backend: network, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  const file = createWriteStream(pcap);
+  // What can't be written is told once; the network goes on.
+  file.on("error", (error) => onGone(`${pcap}: ${error.message}`));
+  stack.defer(() => new Promise<void>((resolve) => file.end(() => resolve())));
+  const writer = new PcapngWriter((bytes) => void (file.writable && file.write(bytes)));
+  return { backend: captured(network, writer), [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+function uplink(choice: string, onGone: (name: string) => void): NetworkBackend | undefined {
+  const [kind, ...rest] = choice.split(":");
+  const gone = { onGone: () => onGone(choice) };
+  if ((kind === "switch" || kind === "loopback") && rest.length === 0) return undefined;
+  if (kind === "tap" && rest.length === 1 && rest[0] !== "") return new TapBackend(rest[0] as string, gone);
+  if (kind === "stream" && rest.length === 1 && rest[0] !== "") return new StreamBackend(rest[0] as string, gone);
+  if (kind === "dgram" && rest.length === 2) return new DatagramBackend({ local: rest[0] as string, remote: rest[1] as string }, gone);
+  throw new BackendChoiceError(`there is no backend "${choice}": choose switch, loopback, tap:NAME, stream:PATH or dgram:LOCAL:REMOTE`);
+}
