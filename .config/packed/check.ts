@@ -15,6 +15,8 @@ const bin = (name: string): string => join(root, "node_modules/.bin", name);
 interface Manifest {
   readonly name: string;
   readonly private?: boolean;
+  /** A package with this knows a host. */
+  readonly os?: readonly string[];
   readonly devDependencies: Readonly<Record<string, string>>;
 }
 
@@ -68,7 +70,7 @@ function makeProject(place: string, packed: readonly Packed[]): void {
   writeFileSync(join(place, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["samples"] }));
   // As in a page: no types of Node, and no library that the packages don't ask for themselves.
   const page = { ...compilerOptions, lib: ["ES2024", "DOM"], types: [] };
-  const neutral = packed.filter(({ name }) => name !== "@virtspace/conformance");
+  const neutral = packed.filter(({ name, folder }) => name !== "@virtspace/conformance" && manifestOf(folder).os === undefined);
   mkdirSync(join(place, "page"));
   writeFileSync(join(place, "page/tsconfig.json"), JSON.stringify({ compilerOptions: page, include: ["."] }));
   writeFileSync(join(place, "page/index.ts"), neutral.map(({ name }) => `export * from "${name}";\n`).join(""));

@@ -14,6 +14,8 @@ test.each([
   ["packages/virtio", "packages/virtio"],
   ["packages/network", "packages/network"],
   ["packages/virtio-net", "packages/virtio-net"],
+  ["packages/host-linux", "packages/host-linux"],
+  ["packages/vhost-user", "packages/vhost-user"],
 ])("the samples in %s/README.md hold", (page, home) => {
   const folder = join(root, home);
   const files = checked(program(readFileSync(join(root, page, "README.md"), "utf8")));

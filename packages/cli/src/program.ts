@@ -7,14 +7,24 @@ import { BackendChoiceError } from "./serve/backend-choice.ts";
 import { type ServeNetOptions, serveNet } from "./serve/serve-net.ts";
 
 /** Exit codes. */
-export const Exit = { Ok: 0, Failed: 1, Usage: 2 } as const;
+export const Exit = {
+  /** It was stopped, or had nothing more to do. */
+  Ok: 0,
+  /** Something could not be had. */
+  Failed: 1,
+  /** The command line makes no sense. */
+  Usage: 2,
+} as const;
 
 /** What a program has around it. */
 export interface Surroundings {
+  /** Where it says what happens. */
   readonly stdout: Output;
+  /** Where it says what went wrong. */
   readonly stderr: Output;
   /** Raised when it is to stop. */
   readonly signal: AbortSignal;
+  /** The time. */
   now(): Date;
 }
 

@@ -20,8 +20,11 @@ export const RSS_TABLE_ENTRIES = 128;
 
 /** What is in the configuration from the start. */
 export interface NetConfigFields {
+  /** The address, 48 bits. */
   readonly mac: number;
+  /** Pairs of queues. */
   readonly queuePairs: number;
+  /** Kinds of hashes that it can take. */
   readonly hashTypes: number;
   /** Bytes of payload. */
   readonly mtu?: number | undefined;
@@ -59,6 +62,7 @@ export class NetConfig extends ConfigBytes {
     return (this.data.getUint16(Field.Status, true) & LINK_UP) !== 0;
   }
 
+  /** Pulls the cable, or plugs it in. */
   set linkUp(up: boolean) {
     this.#setStatus(LINK_UP, up);
   }
@@ -68,6 +72,7 @@ export class NetConfig extends ConfigBytes {
     return (this.data.getUint16(Field.Status, true) & ANNOUNCE) !== 0;
   }
 
+  /** Asks, or has been told. */
   set announcing(announcing: boolean) {
     this.#setStatus(ANNOUNCE, announcing);
   }

@@ -124,6 +124,7 @@ export class VirtioNet implements VirtioDevice, NetworkEndpoint, Disposable {
     return this.config.linkUp;
   }
 
+  /** Pulls the cable, or plugs it in. */
   set linkUp(up: boolean) {
     if (up === this.config.linkUp) return;
     this.config.linkUp = up;
@@ -301,6 +302,7 @@ export class VirtioNet implements VirtioDevice, NetworkEndpoint, Disposable {
     this.#restored = true;
   }
 
+  /** Unplugs the card. */
   [Symbol.dispose](): void {
     this.#port[Symbol.dispose]();
   }

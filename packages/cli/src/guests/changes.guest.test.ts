@@ -53,32 +53,31 @@ test("a guest that restarts has its card again", async () => {
   expect(served.count("join")).toBeGreaterThan(0);
 });
 
-test.each([false, true])(
-  "a back-end that is killed under traffic and comes again goes on, and nothing is delivered twice (packed: %s)",
-  async (packed) => {
-    using sockets = new Sockets();
-    const arguments_ = ["--socket", sockets.at("net")];
-    const first = await Served.start(...arguments_);
-    await using one = await Guest.start({ nics: [card(sockets.at("net"), 1, { packed })] });
-    await using two = await Guest.start({ nics: [card(sockets.at("net"), 2, { packed })] });
-    await one.check(address(1));
-    await two.check(address(2));
-    await one.check("ping -c 1 -W 2 10.0.0.2");
-    await two.check("nc -l -p 7 -e sha256sum >/tmp/nc 2>&1 & sleep 0.3");
-    await one.check("head -c 40000000 /dev/urandom >/tmp/f; (nc 10.0.0.2 7 </tmp/f >/tmp/sum; echo done >>/tmp/sum) &");
-    await one.check("(ping -c 300 -i 0.02 10.0.0.2 >/tmp/ping 2>&1; echo done >>/tmp/ping) &");
-    await new Promise((resolve) => setTimeout(resolve, 1500));
-    await first.end("SIGKILL");
-    await using second = await Served.start(...arguments_);
-    await second.until("both guests to come again", () => second.count("join") === 2);
-    const sums = await one.check("while ! grep -q done /tmp/sum; do sleep 0.1; done; cat /tmp/sum; sha256sum </tmp/f", { timeout: 60_000 });
-    const [theirs, own] = sums.match(/[0-9a-f]{64}/g) ?? [];
-    expect([theirs === own, theirs?.length]).toEqual([true, 64]);
-    const ping = await one.check("while ! grep -q done /tmp/ping; do sleep 0.1; done; cat /tmp/ping", { timeout: 30_000 });
-    const { sent, received } = pinged(ping);
-    expect([sent, received > 100, ping.includes("DUP!")]).toEqual([300, true, false]);
-  },
-);
+// Split rings alone: where a packed ring stood QEMU (7.2) can't tell a back-end that comes after a crash. It keeps no position
+// of its own and has a network card's back-end keep no table of what is in flight, so the new one is told to begin at 0.
+test("a back-end that is killed under traffic and comes again goes on, and nothing is delivered twice", async () => {
+  using sockets = new Sockets();
+  const arguments_ = ["--socket", sockets.at("net")];
+  const first = await Served.start(...arguments_);
+  await using one = await Guest.start({ nics: [card(sockets.at("net"), 1)] });
+  await using two = await Guest.start({ nics: [card(sockets.at("net"), 2)] });
+  await one.check(address(1));
+  await two.check(address(2));
+  await one.check("ping -c 1 -W 2 10.0.0.2");
+  await two.check("nc -l -p 7 -e sha256sum >/tmp/nc 2>&1 & sleep 0.3");
+  await one.check("head -c 40000000 /dev/urandom >/tmp/f; (nc 10.0.0.2 7 </tmp/f >/tmp/sum; echo done >>/tmp/sum) &");
+  await one.check("(ping -c 300 -i 0.02 10.0.0.2 >/tmp/ping 2>&1; echo done >>/tmp/ping) &");
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await first.end("SIGKILL");
+  await using second = await Served.start(...arguments_);
+  await second.until("both guests to come again", () => second.count("join") === 2);
+  const sums = await one.check("while ! grep -q done /tmp/sum; do sleep 0.1; done; cat /tmp/sum; sha256sum </tmp/f", { timeout: 60_000 });
+  const [theirs, own] = sums.match(/[0-9a-f]{64}/g) ?? [];
+  expect([theirs === own, theirs?.length]).toEqual([true, 64]);
+  const ping = await one.check("while ! grep -q done /tmp/ping; do sleep 0.1; done; cat /tmp/ping", { timeout: 30_000 });
+  const { sent, received } = pinged(ping);
+  expect([sent, received > 100, ping.includes("DUP!")]).toEqual([300, true, false]);
+});
 
 test("a guest moves to another QEMU, with another back-end, while it streams: the stream goes on, whole", async () => {
   using sockets = new Sockets();
@@ -90,15 +89,15 @@ test("a guest moves to another QEMU, with another back-end, while it streams: th
   await using after = await Guest.start({ nics: [card(sockets.at("far"), 1)], incoming: true });
   await before.check(address(1));
   await still.check(address(2));
-  await before.check("ping -c 1 -W 2 10.0.0.2");
+  await before.check("for i in $(seq 10); do ping -c 1 -W 1 10.0.0.2 && break; done");
   await still.check("nc -l -p 7 -e sha256sum >/tmp/nc 2>&1 & sleep 0.3");
   await before.check(
-    "head -c 30000000 /dev/urandom >/tmp/f; (for i in 1 2 3 4 5 6 7 8; do cat /tmp/f; done | nc 10.0.0.2 7 >/tmp/sum; echo done >>/tmp/sum) &",
+    "head -c 1000000 /dev/urandom >/tmp/f; (for i in $(seq 60); do cat /tmp/f; sleep 0.15; done | nc 10.0.0.2 7 >/tmp/sum; echo done >>/tmp/sum) &",
   );
   await before.check("(ping -c 200 -i 0.05 10.0.0.2 >/tmp/ping 2>&1; echo done >>/tmp/ping) &");
   await before.migrateTo(after, { timeout: 60_000 });
-  await far.until("the guest to be there", () => far.count("join") === 1);
-  const own = /[0-9a-f]{64}/.exec(await after.check("for i in 1 2 3 4 5 6 7 8; do cat /tmp/f; done | sha256sum", { timeout: 60_000 }))?.[0];
+  expect([near.count("join"), far.count("join")]).toEqual([2, 1]);
+  const own = /[0-9a-f]{64}/.exec(await after.check("for i in $(seq 60); do cat /tmp/f; done | sha256sum", { timeout: 60_000 }))?.[0];
   const theirs = await after.check("while ! grep -q done /tmp/sum; do sleep 0.1; done; cat /tmp/sum", { timeout: 90_000 });
   expect(/[0-9a-f]{64}/.exec(theirs)?.[0]).toBe(own);
   const ping = await after.check("while ! grep -q done /tmp/ping; do sleep 0.1; done; cat /tmp/ping", { timeout: 30_000 });

@@ -1,7 +1,7 @@
 /** How a command says what happens: in lines for people, or as an object a line for programs. @module */
 
 /** Something that happened. */
-export interface Happening {
+interface Happening {
   /** What, as one word. */
   readonly event: string;
   /** The same for people. */
@@ -12,7 +12,9 @@ export interface Happening {
 
 /** Where a command writes. */
 export interface Output {
+  /** Writes some text. */
   write(text: string): unknown;
+  /** Whether somebody looks at it on a terminal. */
   readonly isTTY?: boolean;
 }
 

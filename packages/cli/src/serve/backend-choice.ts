@@ -37,7 +37,7 @@ export function makeBackend({ backend: choice, gateway, pcap, onGone }: BackendC
   if (beyond !== undefined) stack.use(new Patch(network, beyond));
   if (gateway !== undefined) {
     if (choice === "loopback") throw new BackendChoiceError("a loopback has no room for a gateway: choose --backend switch");
-    stack.use(new Gateway(network, { address: gateway }));
+    stack.use(makeGateway(network, gateway));
   }
   if (pcap === undefined) return { backend: network, [Symbol.asyncDispose]: () => stack.disposeAsync() };
   const file = createWriteStream(pcap);
@@ -46,6 +46,14 @@ export function makeBackend({ backend: choice, gateway, pcap, onGone }: BackendC
   stack.defer(() => new Promise<void>((resolve) => file.end(() => resolve())));
   const writer = new PcapngWriter((bytes) => void (file.writable && file.write(bytes)));
   return { backend: captured(network, writer), [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+function makeGateway(network: NetworkBackend, address: string): Gateway {
+  try {
+    return new Gateway(network, { address });
+  } catch (cause) {
+    throw new BackendChoiceError(`--gateway: ${(cause as Error).message}`, { cause });
+  }
 }
 
 function uplink(choice: string, onGone: (name: string) => void): NetworkBackend | undefined {

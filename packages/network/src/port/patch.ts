@@ -21,6 +21,7 @@ export class Patch implements Disposable {
     this.#other.onRoom(() => this.port.roomAgain());
   }
 
+  /** Unplugs both ends. */
   [Symbol.dispose](): void {
     this.port[Symbol.dispose]();
     this.#other[Symbol.dispose]();

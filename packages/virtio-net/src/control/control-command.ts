@@ -30,7 +30,7 @@ export interface ControlTarget {
 }
 
 /** What a command answers: whether it was done, and bytes for the driver in front of that. */
-export type ControlOutcome = boolean | Uint8Array;
+type ControlOutcome = boolean | Uint8Array;
 
 /** A command. */
 export interface ControlCommand {

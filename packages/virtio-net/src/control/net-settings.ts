@@ -16,6 +16,7 @@ export interface Moderation {
 export interface HashSettings {
   /** Kinds of hashes, as bits of `HashType`. */
   readonly types: number;
+  /** The bytes of the key. */
   readonly key: readonly number[];
   /** Pairs by the low bits of a hash; none where hashes are only reported. */
   readonly table?: readonly number[];

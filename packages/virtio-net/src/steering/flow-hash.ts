@@ -7,7 +7,20 @@
 import type { Flow, FlowKind } from "./flow.ts";
 
 /** The kinds of hashes that a driver may ask for, as bits. */
-export const HashType = { Ip4: 1, Tcp4: 2, Udp4: 4, Ip6: 8, Tcp6: 16, Udp6: 32 } as const;
+export const HashType = {
+  /** IPv4 addresses. */
+  Ip4: 1,
+  /** IPv4 addresses and TCP ports. */
+  Tcp4: 2,
+  /** IPv4 addresses and UDP ports. */
+  Udp4: 4,
+  /** IPv6 addresses. */
+  Ip6: 8,
+  /** IPv6 addresses and TCP ports. */
+  Tcp6: 16,
+  /** IPv6 addresses and UDP ports. */
+  Udp6: 32,
+} as const;
 
 /** All of them. */
 export const ALL_HASH_TYPES = 63;

@@ -1,0 +1,110 @@
+/** The command line: what it takes, what it says, how it ends. */
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { UnixListener, UnixSocket } from "@virtspace/host-linux";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Exit, run } from "./index.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "virtspace-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+class Trial {
+  readonly stop = new AbortController();
+  out = "";
+  err = "";
+
+  run(...args: string[]): Promise<number> {
+    return run(args, {
+      stdout: { write: (text) => (this.out += text) },
+      stderr: { write: (text) => (this.err += text) },
+      signal: this.stop.signal,
+      now: () => new Date(0),
+    });
+  }
+
+  /** Waits until it has said something. */
+  async said(text: string): Promise<void> {
+    const end = performance.now() + 5000;
+    while (!this.out.includes(text)) {
+      if (performance.now() > end) throw new Error(`it never said "${text}": ${this.out}${this.err}`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+}
+
+test.each([
+  [["--help"], Exit.Ok, "serve"],
+  [["serve", "net", "--help"], Exit.Ok, "qemu-system-x86_64"],
+])("%j explains", async (args, code, text) => {
+  const trial = new Trial();
+  expect([await trial.run(...args), trial.out.includes(text), trial.err]).toEqual([code, true, ""]);
+});
+
+test.each([
+  [["serve", "net"], "--socket"],
+  [["serve", "disk"], "disk"],
+  [["serve", "net", "-s", "/tmp/x", "--queues", "0"], "1 to 128"],
+  [["serve", "net", "-s", "/tmp/x", "--mtu", "many"], "68 to 65535"],
+  [["serve", "net", "-s", "/tmp/x", "--backend", "tap:"], "tap:NAME"],
+  [["serve", "net", "-s", "/tmp/x", "--backend", "wire"], "switch, loopback"],
+  [["serve", "net", "-s", "/tmp/x", "--backend", "loopback", "--gateway", "10.0.2.2"], "--backend switch"],
+  [["serve", "net", "-s", "/tmp/x", "--gateway", "10.0.2"], "10.0.2.2"],
+])("%j makes no sense, and it says why", async (args, text) => {
+  const trial = new Trial();
+  expect([await trial.run(...args), trial.err.includes(text)]).toEqual([Exit.Usage, true]);
+});
+
+test("what can't be had ends it with what to do, and leaves nothing behind", async () => {
+  const path = join(folder, "net");
+  using listener = UnixListener.listen(path);
+  const trial = new Trial();
+  expect([await trial.run("serve", "net", "--socket", path), trial.err.includes("somebody listens at")]).toEqual([Exit.Failed, true]);
+  const other = new Trial();
+  const args = ["--backend", `stream:${join(folder, "nobody")}`, "--socket", join(folder, "other")];
+  expect([await other.run("serve", "net", ...args), other.err]).toEqual([Exit.Failed, expect.stringContaining("ENOENT")]);
+  expect(() => statSync(join(folder, "other"))).toThrow();
+  expect(statSync(listener.path).isSocket()).toBe(true);
+});
+
+describe("while it serves", () => {
+  test("it says who joins and leaves, and ends cleanly when it is told to", async () => {
+    const path = join(folder, "net");
+    const trial = new Trial();
+    const done = trial.run("serve", "net", "--socket", path, "--pcap", join(folder, "pcap"));
+    await trial.said(`listening at ${path} (switch)`);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    const front = UnixSocket.connect(path);
+    await trial.said(`guest 1 joined at ${path} (process ${process.pid})`);
+    front[Symbol.dispose]();
+    await trial.said("guest 1 left");
+    trial.stop.abort();
+    expect([await done, trial.err]).toEqual([Exit.Ok, ""]);
+    expect(() => statSync(path)).toThrow();
+    expect(readFileSync(join(folder, "pcap")).readUInt32LE(0)).toBe(0x0a0d0d0a);
+  });
+
+  test("programs get an object a line", async () => {
+    const path = join(folder, "net");
+    const trial = new Trial();
+    const done = trial.run("serve", "net", "--socket", path, "--json");
+    await trial.said('"ready"');
+    const front = UnixSocket.connect(path);
+    await trial.said('"join"');
+    front.send(Uint8Array.from([99, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]));
+    await trial.said('"leave"');
+    await trial.said('"event":"counters"');
+    front[Symbol.dispose]();
+    trial.stop.abort();
+    await done;
+    const said = trial.out
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { event: string; time: string; guest?: string; error?: string });
+    expect(said.map(({ event }) => event)).toEqual(expect.arrayContaining(["ready", "join", "log", "leave", "counters", "stop"]));
+    expect(said.find(({ event }) => event === "leave")).toMatchObject({ time: "1970-01-01T00:00:00.000Z", guest: "guest 1" });
+  });
+});
