@@ -1,13 +1,15 @@
 /** Descriptors, memory and sockets: what they do, what they refuse, and that nothing of them is left. */
 import { execFileSync } from "node:child_process";
-import { ftruncateSync, openSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, ftruncateSync, openSync, readSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Folder, memfdMappings, openFds, until } from "./host-scenarios.ts";
 import {
   EventFd,
   EventFdNotifier,
   EventLoopPoller,
+  eventFdOpener,
   Fd,
+  HostLinuxError,
   Mapping,
   Memfd,
   MOST_FDS,
@@ -15,7 +17,9 @@ import {
   memfdOpener,
   type Received,
   SocketType,
+  sizeOf,
   Tap,
+  UnixDatagramSocket,
   UnixListener,
   UnixSocket,
 } from "./index.ts";
@@ -80,6 +84,20 @@ describe("file descriptors", () => {
     expect(poller.size).toBe(0);
   });
 
+  test("what comes as a notifier has to be one: a file would end the process, a closed socket keep it busy", () => {
+    const opener = eventFdOpener(new EventLoopPoller());
+    using pair = new Pair();
+    using memfd = Memfd.create(4096);
+    for (const fd of [pair.one, memfd]) {
+      expect(() => opener.open({ kind: "eventfd", fds: [fd.number] })).toThrow(code("protocol"));
+    }
+    using eventFd = EventFd.create();
+    const notifier = opener.open({ kind: "eventfd", fds: [eventFd.number] });
+    notifier.signal(2);
+    expect(eventFd.take()).toBe(2);
+    notifier[Symbol.dispose]();
+  });
+
   test("what a callback throws is reported, and the watch goes on", async () => {
     const faults: unknown[] = [];
     const poller = new EventLoopPoller((fault) => faults.push(fault));
@@ -131,7 +149,46 @@ describe("memory", () => {
     }
     expect(() => Memfd.create(0)).toThrow(code("invalid-argument"));
     using pair = new Pair();
-    expect(() => new Mapping(pair.one, { size: 4096, unsealed: true })).toThrow(code("system-call"));
+    expect(() => new Mapping(pair.one, { size: 4096, unsealed: true })).toThrow(code("invalid-argument"));
+  });
+
+  test("what is mapped for reading can be written without harm, to the process or to the file", () => {
+    using memfd = Memfd.create(8192);
+    using shared = new Mapping(memfd, { size: 8192 });
+    using reading = new Mapping(memfd, { size: 8192, writable: false });
+    shared.bytes[0] = 1;
+    expect(reading.bytes[0]).toBe(1);
+    reading.bytes[0] = 2;
+    expect([shared.bytes[0], reading.bytes[0]]).toEqual([1, 2]);
+  });
+
+  test("more than 4 GiB are one array", () => {
+    const size = 5 * 2 ** 30;
+    using memfd = Memfd.create(size);
+    using mapping = new Mapping(memfd, { size });
+    mapping.bytes[size - 1] = 7;
+    expect([mapping.bytes.length, mapping.bytes[size - 1]]).toEqual([size, 7]);
+  });
+
+  test("looking at a file's size leaves its position, which its other owners share", () => {
+    using folder = new Folder();
+    writeFileSync(folder.at("file"), "abcdef");
+    const number = openSync(folder.at("file"), "r");
+    using file = new Fd(number);
+    expect(sizeOf(file)).toBe(6);
+    const target = new Uint8Array(3);
+    expect([readSync(number, target, 0, 3, null), String.fromCharCode(...target)]).toEqual([3, "abc"]);
+  });
+
+  test("a descriptor of memory with a size that is none leaves no file open", () => {
+    using memfd = Memfd.create(4096);
+    const fds = [memfd.number];
+    for (const size of [-1, 0, 1.5, Number.NaN, 2 ** 60]) {
+      expect(() => memfdOpener.open({ kind: "memfd", size, payload: { offset: 0 }, fds })).toThrow(code("invalid-length"));
+    }
+    for (const offset of [-4096, 1, 4096, Number.NaN]) {
+      expect(() => memfdOpener.open({ kind: "memfd", size: 4096, payload: { offset }, fds })).toThrow(HostLinuxError);
+    }
   });
 
   test("a memory's file lives as long as the memory does", () => {
@@ -212,6 +269,53 @@ describe("sockets", () => {
     writeFileSync(folder.at("file"), "mine");
     expect(() => UnixListener.listen(folder.at("file"))).toThrow(code("socket-in-use"));
     expect(() => UnixListener.listen(`/${"x".repeat(107)}`)).toThrow(code("invalid-argument"));
+  });
+
+  test("what has no room in the target is not read past its end", () => {
+    using pair = new Pair();
+    using eventFd = EventFd.create();
+    pair.one.send(Uint8Array.of(1, 2, 3, 4), [eventFd.number]);
+    const target = new Uint8Array(3);
+    const received = pair.two.receive(target, 1, 100);
+    expect([received?.length, received?.fds.length, [...target]]).toEqual([2, 1, [0, 1, 2]]);
+    for (const fd of received?.fds ?? []) fd[Symbol.dispose]();
+  });
+
+  test("a path has its permissions from the first moment, whatever the mask of the process, which stays as it is", () => {
+    using folder = new Folder();
+    const before = process.umask(0o077);
+    try {
+      using listener = UnixListener.listen(folder.at("wide"), { mode: 0o666 });
+      expect([statSync(listener.path).mode & 0o777, process.umask()]).toEqual([0o666, 0o077]);
+      process.umask(0);
+      using datagrams = UnixDatagramSocket.at(folder.at("narrow"));
+      expect([statSync(datagrams.path).mode & 0o777, process.umask()]).toEqual([0o600, 0]);
+    } finally {
+      process.umask(before);
+    }
+  });
+
+  test("a path that is another's by now stays, and one that was relative goes wherever the process went", () => {
+    using folder = new Folder();
+    const home = process.cwd();
+    const listener = UnixListener.listen(folder.at("a"));
+    unlinkSync(folder.at("a"));
+    using other = UnixListener.listen(folder.at("a"));
+    listener[Symbol.dispose]();
+    expect(existsSync(other.path)).toBe(true);
+    try {
+      process.chdir(folder.path);
+      const relative = UnixListener.listen("b");
+      process.chdir(home);
+      relative[Symbol.dispose]();
+      expect(existsSync(folder.at("b"))).toBe(false);
+    } finally {
+      process.chdir(home);
+    }
+    // A folder that is gone is no reason to throw at the end.
+    const last = UnixListener.listen(folder.at("c"));
+    folder[Symbol.dispose]();
+    last[Symbol.dispose]();
   });
 
   test("datagrams keep their borders", () => {

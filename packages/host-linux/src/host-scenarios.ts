@@ -30,3 +30,6 @@ export class Folder implements Disposable {
     rmSync(this.path, { recursive: true, force: true });
   }
 }
+
+/** Programs of the host that tests need; they are skipped where one is missing. */
+export const Tool = { ip: "ip", unshare: "unshare" } as const;

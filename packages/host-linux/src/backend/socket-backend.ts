@@ -6,6 +6,7 @@
  * @module
  */
 import {
+  type DropReason,
   type Frame,
   type NetworkBackend,
   type NetworkEndpoint,
@@ -13,31 +14,41 @@ import {
   NO_OFFLOAD,
   NO_OFFLOAD_SUPPORT,
 } from "@virtspace/network";
-import { EventLoopPoller } from "../poll/poller.ts";
-import { UnixDatagramSocket, UnixSocket } from "../socket/unix-socket.ts";
+import { HostLinuxError } from "../error/host-linux-error.ts";
+import type { Fd } from "../fd/fd.ts";
+import { tryCall } from "../native/libc.ts";
+import { EventLoopPoller } from "../poll/event-loop-poller.ts";
+import { socketAddress } from "../socket/socket-path.ts";
+import { SocketType, UnixDatagramSocket, UnixSocket } from "../socket/unix-socket.ts";
 import { gather, MOST_FRAMED_BYTES } from "./frame-buffer.ts";
 import { type FrameChannel, HostPort, type ReadFrame } from "./host-port.ts";
 import type { HostBackendOptions } from "./tap-backend.ts";
 
 const LENGTH_BYTES = 4;
+const POLLOUT = 4;
 
 /** Plugs one device into a stream: connects to who listens, or takes a connection that is there. */
 export class StreamBackend implements NetworkBackend {
   readonly name: string;
-  readonly #peer: string | UnixSocket;
+  #peer: string | UnixSocket | undefined;
   readonly #options: HostBackendOptions;
 
-  /** @param peer - a path to connect to when a device plugs in, or a connection, which is the backend's then */
+  /**
+   * @param peer - a path to connect to when a device plugs in, or a connection, which is the first device's once it is plugged in
+   */
   constructor(peer: string | UnixSocket, options: HostBackendOptions = {}) {
     this.name = typeof peer === "string" ? `stream ${peer}` : "stream";
     this.#peer = peer;
     this.#options = options;
   }
 
-  /** Throws `HostLinuxError` `system-call` where nobody listens. */
+  /** Throws `HostLinuxError` `system-call` where nobody listens; `closed` where a connection is another device's already. */
   plug(endpoint: NetworkEndpoint): NetworkPort {
     const { poller = new EventLoopPoller(), onGone = () => {} } = this.#options;
-    const socket = typeof this.#peer === "string" ? UnixSocket.connect(this.#peer) : this.#peer;
+    const peer = this.#peer;
+    if (peer === undefined) throw new HostLinuxError("closed", "this connection has its device: make another backend, or give a path");
+    if (typeof peer !== "string") this.#peer = undefined;
+    const socket = typeof peer === "string" ? UnixSocket.connect(peer) : peer;
     return new HostPort(endpoint, new StreamChannel(socket), poller, onGone);
   }
 }
@@ -59,13 +70,22 @@ class StreamChannel implements FrameChannel {
     this.fd = socket;
   }
 
-  read(): ReadFrame | undefined | "gone" {
+  /** Of the frame that comes next; undefined where that is not known. */
+  get #length(): number | undefined {
+    return this.#to - this.#from < LENGTH_BYTES ? undefined : this.#inView.getUint32(this.#from);
+  }
+
+  get ahead(): boolean {
+    const length = this.#length;
+    return length !== undefined && this.#to - this.#from >= LENGTH_BYTES + length;
+  }
+
+  read(): ReadFrame | undefined | "ended" {
     for (;;) {
-      const have = this.#to - this.#from;
-      const length = have < LENGTH_BYTES ? undefined : this.#inView.getUint32(this.#from);
+      const length = this.#length;
       // Nobody sends such a frame: the stream can't be followed any further.
-      if (length !== undefined && (length === 0 || length > MOST_FRAMED_BYTES)) return "gone";
-      if (length !== undefined && have >= LENGTH_BYTES + length) {
+      if (length !== undefined && (length === 0 || length > MOST_FRAMED_BYTES)) return "ended";
+      if (length !== undefined && this.ahead) {
         const at = this.#from + LENGTH_BYTES;
         this.#from = at + length;
         return { bytes: this.#in.subarray(at, at + length), offload: NO_OFFLOAD };
@@ -76,17 +96,16 @@ class StreamChannel implements FrameChannel {
   }
 
   /** @returns true where more came */
-  #fill(): true | undefined | "gone" {
+  #fill(): true | undefined | "ended" {
     if (this.#from > 0) {
       this.#in.copyWithin(0, this.#from, this.#to);
       this.#to -= this.#from;
       this.#from = 0;
     }
-    const received = this.fd.receive(this.#in, this.#to);
+    const received = receivedFrom(this.fd, this.#in, this.#to);
     if (received === undefined) return undefined;
-    for (const fd of received.fds) fd[Symbol.dispose]();
-    if (received.length === 0) return "gone";
-    this.#to += received.length;
+    if (received === "failed" || received === 0) return "ended";
+    this.#to += received;
     return true;
   }
 
@@ -97,20 +116,20 @@ class StreamChannel implements FrameChannel {
   flush(): void {
     const rest = this.#rest;
     if (rest === undefined) return;
-    const sent = this.fd.send(rest);
+    const sent = sentTo(() => this.fd.send(rest));
     if (sent === "gone" || sent === rest.length) this.#rest = undefined;
     else if (sent !== undefined) this.#rest = rest.subarray(sent);
   }
 
-  write(frame: Frame): "sent" | "wait" | "dropped" | "gone" {
+  write(frame: Frame): "sent" | "wait" | "ended" | DropReason {
     this.flush();
     if (this.#rest !== undefined) return "wait";
     const bytes = gather(frame, LENGTH_BYTES, this.#out);
-    if (bytes === undefined) return "dropped";
+    if (bytes === undefined) return "gone";
     this.#outView.setUint32(0, frame.length);
-    const sent = this.fd.send(bytes);
+    const sent = sentTo(() => this.fd.send(bytes));
     if (sent === undefined) return "wait";
-    if (sent === "gone") return "gone";
+    if (sent === "gone") return "ended";
     if (sent < bytes.length) this.#rest = bytes.slice(sent);
     return "sent";
   }
@@ -136,21 +155,27 @@ export class DatagramBackend implements NetworkBackend {
     this.#options = options;
   }
 
-  /** Throws `HostLinuxError` `system-call` where the local path is taken. */
+  /** Throws `HostLinuxError` `socket-in-use` where the local path is taken; `invalid-argument`, `system-call`. */
   plug(endpoint: NetworkEndpoint): NetworkPort {
     const { poller = new EventLoopPoller(), onGone = () => {} } = this.#options;
     const { local, remote } = this.#paths;
+    // Told now, not at the first frame.
+    socketAddress(remote);
     return new HostPort(endpoint, new DatagramChannel(UnixDatagramSocket.at(local), remote), poller, onGone);
   }
 }
 
+/**
+ * The socket is connected to nobody: one that is hears nobody else, and would be deaf to a peer that was started again.
+ */
 class DatagramChannel implements FrameChannel {
   readonly fd: UnixDatagramSocket;
   readonly accepts = NO_OFFLOAD_SUPPORT;
   readonly #remote: string;
-  readonly #in = new Uint8Array(MOST_FRAMED_BYTES);
+  /** One byte more than a frame has: a datagram that fills it was cut off, and is too long whatever it was. */
+  readonly #in = new Uint8Array(MOST_FRAMED_BYTES + 1);
   readonly #out = new Uint8Array(MOST_FRAMED_BYTES);
-  #connected = false;
+  readonly #room: Uint8Array<ArrayBuffer> = new Uint8Array(8);
 
   constructor(socket: UnixDatagramSocket, remote: string) {
     this.#remote = remote;
@@ -158,21 +183,52 @@ class DatagramChannel implements FrameChannel {
   }
 
   read(): ReadFrame | undefined {
-    const received = this.fd.receive(this.#in);
+    const received = receivedFrom(this.fd, this.#in, 0);
     if (received === undefined) return undefined;
-    for (const fd of received.fds) fd[Symbol.dispose]();
-    return received.length === 0 ? undefined : { bytes: this.#in.subarray(0, received.length), offload: NO_OFFLOAD };
+    // What can't be read counts as a frame that is too short.
+    return { bytes: this.#in.subarray(0, received === "failed" ? 0 : received), offload: NO_OFFLOAD };
   }
 
-  write(frame: Frame): "sent" | "wait" | "dropped" {
+  write(frame: Frame): "sent" | "wait" | DropReason {
     const bytes = gather(frame, 0, this.#out);
-    if (bytes === undefined) return "dropped";
-    this.#connected ||= this.fd.connectTo(this.#remote);
-    const sent = this.#connected ? this.fd.send(bytes) : "gone";
+    if (bytes === undefined) return "gone";
+    const sent = sentTo(() => this.fd.sendTo(this.#remote, bytes));
     if (sent === undefined) return "wait";
-    if (sent !== "gone") return "sent";
-    // The other side may be started again: the next frame looks for it.
-    this.#connected = false;
-    return "dropped";
+    // The other side may be started later: then it is there.
+    return sent === "gone" ? "unplugged" : "sent";
+  }
+
+  /** Where this socket has room, it is the other's queue that has none, of which a socket tells that is connected to it. */
+  blocker(): Fd | undefined {
+    const room = this.#room;
+    const view = new DataView(room.buffer);
+    view.setInt32(0, this.fd.number, true);
+    view.setInt32(4, POLLOUT, true);
+    if (tryCall("poll", room, 1, 0).result !== 1) return undefined;
+    try {
+      return UnixSocket.connect(this.#remote, SocketType.Datagram);
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+/** Receives without throwing, and closes what came beside the bytes. */
+function receivedFrom(socket: UnixSocket, target: Uint8Array, offset: number): number | undefined | "failed" {
+  try {
+    const received = socket.receive(target, offset);
+    for (const fd of received?.fds ?? []) fd[Symbol.dispose]();
+    return received?.length;
+  } catch {
+    return "failed";
+  }
+}
+
+/** Sends without throwing: what the host can't send at all goes nowhere. */
+function sentTo(send: () => number | undefined | "gone"): number | undefined | "gone" {
+  try {
+    return send();
+  } catch {
+    return "gone";
   }
 }

@@ -2,6 +2,7 @@
 
 import { constants } from "node:os";
 import {
+  type DropReason,
   type Frame,
   type NetworkBackend,
   type NetworkEndpoint,
@@ -12,7 +13,8 @@ import {
   type Segmentation,
 } from "@virtspace/network";
 import { tryCall } from "../native/libc.ts";
-import { EventLoopPoller, type Poller } from "../poll/poller.ts";
+import { EventLoopPoller } from "../poll/event-loop-poller.ts";
+import type { Poller } from "../poll/poller.ts";
 import { TAP_HEADER_BYTES, Tap } from "../tap/tap.ts";
 import { gather, MOST_FRAMED_BYTES } from "./frame-buffer.ts";
 import { type FrameChannel, HostPort, type ReadFrame } from "./host-port.ts";
@@ -68,12 +70,12 @@ class TapChannel implements FrameChannel {
     this.fd = tap;
   }
 
-  read(): ReadFrame | undefined | "gone" {
+  read(): ReadFrame | undefined | "ended" {
     for (;;) {
       const { result, errno } = tryCall("read", this.fd.number, this.#in, this.#in.length);
       if (errno === EAGAIN) return undefined;
       if (errno === EIO || errno === ENETDOWN) return undefined;
-      if (errno !== 0) return "gone";
+      if (errno !== 0) return "ended";
       const offload = this.#readHeader();
       if (result > TAP_HEADER_BYTES && offload !== undefined) return { bytes: this.#in.subarray(TAP_HEADER_BYTES, result), offload };
     }
@@ -98,11 +100,12 @@ class TapChannel implements FrameChannel {
     };
   }
 
-  write(frame: Frame): "sent" | "wait" | "dropped" | "gone" {
+  write(frame: Frame): "sent" | "wait" | "ended" | DropReason {
     const { offload } = frame;
     const gso = KINDS.find(([, kind]) => kind === offload.segmentation)?.[0];
     const bytes = gather(frame, TAP_HEADER_BYTES, this.#out);
-    if (bytes === undefined || gso === undefined) return "dropped";
+    if (bytes === undefined) return "gone";
+    if (gso === undefined) return "offload";
     const view = this.#outView;
     view.setUint8(0, offload.needsChecksum ? NEEDS_CSUM : 0);
     view.setUint8(1, gso | (offload.ecn ? ECN : 0));
@@ -114,7 +117,7 @@ class TapChannel implements FrameChannel {
     if (errno === 0) return "sent";
     if (errno === EAGAIN || errno === ENOBUFS) return "wait";
     // What the host's stack does not take (a link that is down, a header that makes no sense) is lost, as on a wire.
-    if (errno === EIO || errno === EINVAL || errno === ENETDOWN) return "dropped";
-    return "gone";
+    if (errno === EINVAL) return "offload";
+    return errno === EIO || errno === ENETDOWN ? "unplugged" : "ended";
   }
 }

@@ -36,6 +36,7 @@ export interface HostLinuxErrorFields {
 
 /** An error of this package. */
 export class HostLinuxError extends Error {
+  /** The class. */
   override readonly name = "HostLinuxError";
   /** Which kind. */
   readonly code: HostLinuxErrorCode;

@@ -1,7 +1,8 @@
 /** A notifier that is an eventfd: kicks and calls for other processes, and for KVM. @module */
 import { type Notifier, type NotifierDescriptor, type NotifierOpener, VirtAddressSpaceError } from "@virtspace/virt-address-space";
+import { HostLinuxError } from "../error/host-linux-error.ts";
 import type { Poller, Watch } from "../poll/poller.ts";
-import { EventFd } from "./event-fd.ts";
+import { EventFd, isEventFd } from "./event-fd.ts";
 import { Fd } from "./fd.ts";
 
 const KIND = "eventfd";
@@ -51,6 +52,7 @@ export class EventFdNotifier implements Notifier {
     return { kind: KIND, fds: [this.#eventFd.number] };
   }
 
+  /** Ends the subscription, and closes the eventfd. */
   [Symbol.dispose](): void {
     this.#watch?.[Symbol.dispose]();
     this.#watch = undefined;
@@ -65,9 +67,12 @@ export function eventFdOpener(poller: Poller): NotifierOpener {
     open({ fds }) {
       const [number] = fds ?? [];
       if (typeof number !== "number") throw new TypeError("this notifier's descriptor came without its eventfd");
-      const borrowed = new Fd(number);
-      const own = borrowed.duplicate();
-      borrowed.release();
+      const own = Fd.copyOf(number);
+      // It may be anything: a file that can't be waited for, a socket that is ready for ever.
+      if (!isEventFd(own)) {
+        own[Symbol.dispose]();
+        throw new HostLinuxError("protocol", "what came as a notifier is no eventfd");
+      }
       return new EventFdNotifier(poller, EventFd.adopt(own));
     },
   };

@@ -1,4 +1,5 @@
 /** An eventfd: a counter in the kernel that somebody waits for. @see eventfd(2) @module */
+import { readlinkSync } from "node:fs";
 import { constants } from "node:os";
 import { call, callError, tryCall } from "../native/libc.ts";
 import { Fd } from "./fd.ts";
@@ -41,4 +42,9 @@ export class EventFd extends Fd {
     if (errno !== 0) throw callError("read", errno);
     return result === 8 ? Number(this.#words[0]) : 0;
   }
+}
+
+/** Whether a descriptor is one of an eventfd. */
+export function isEventFd(fd: Fd): boolean {
+  return readlinkSync(`/proc/self/fd/${fd.number}`).startsWith("anon_inode:[eventfd");
 }

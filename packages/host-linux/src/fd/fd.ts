@@ -31,9 +31,18 @@ export class Fd implements Disposable {
     return this.#number < 0;
   }
 
+  /**
+   * Another descriptor of an open file that somebody else has: that one stays his.
+   *
+   * @throws {@link HostLinuxError} `system-call`
+   */
+  static copyOf(number: number): Fd {
+    return new Fd(call("fcntl", number, F_DUPFD_CLOEXEC, 0));
+  }
+
   /** Another descriptor of the same open file. */
   duplicate(): Fd {
-    return new Fd(call("fcntl", this.number, F_DUPFD_CLOEXEC, 0));
+    return Fd.copyOf(this.number);
   }
 
   /** Makes calls return at once where they would block. */

@@ -45,7 +45,7 @@ export function decodeMessage(bytes: Uint8Array, fds: readonly number[]): unknow
 }
 
 function fdAt(fds: readonly number[], index: unknown): number {
-  const fd = fds[index as number];
+  const fd = Number.isInteger(index) ? fds[index as number] : undefined;
   if (fd === undefined) throw new RangeError("a descriptor that did not come");
   return fd;
 }

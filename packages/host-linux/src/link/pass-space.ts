@@ -6,7 +6,8 @@
 import { type AttachOptions, type DescriptorOptions, VirtAddressSpace } from "@virtspace/virt-address-space";
 import { eventFdOpener } from "../fd/event-fd-notifier.ts";
 import { memfdOpener } from "../memory/memfd-memory.ts";
-import { EventLoopPoller, type Poller } from "../poll/poller.ts";
+import { EventLoopPoller } from "../poll/event-loop-poller.ts";
+import type { Poller } from "../poll/poller.ts";
 import type { UnixSocket } from "../socket/unix-socket.ts";
 import { SocketLink } from "./socket-link.ts";
 

@@ -4,7 +4,8 @@ import { once } from "node:events";
 import { gpa, type Region, sharedMemory, VirtAddressSpace } from "@virtspace/virt-address-space";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Folder, memfdMappings, openFds, until } from "../host-scenarios.ts";
-import { EventFd, EventLoopPoller, memfdMemory, passSpace, SocketLink, UnixListener, UnixSocket } from "../index.ts";
+import { EventFd, EventLoopPoller, Fd, memfdMemory, passSpace, SocketLink, UnixListener, UnixSocket } from "../index.ts";
+import { decodeMessage } from "./message-codec.ts";
 
 const MiB = 2 ** 20;
 
@@ -169,6 +170,7 @@ describe("a peer that is no holder", () => {
     ["no JSON", [3, 0, 0, 0, 1, 2, 3]],
     ["a message cut short", [9, 0, 0, 0, 123]],
     ["a descriptor that did not come", [...u32('{"fds":[7]}'.length), ...new TextEncoder().encode('{"fds":[7]}')]],
+    ["a descriptor of no number", [...u32('{"fds":["length"]}'.length), ...new TextEncoder().encode('{"fds":["length"]}')]],
     ["nonsense", [...u32(2), ...new TextEncoder().encode("{}")]],
   ])("%s ends its line or is passed over, and nothing is left of it", async (_, bytes) => {
     const [mine, its] = UnixSocket.pair();
@@ -179,6 +181,59 @@ describe("a peer that is no holder", () => {
     its[Symbol.dispose]();
     await until("its end", () => mine.closed);
     expect(space.readU32(gpa(0))).toBe(0);
+  });
+
+  test("a name of a property is no descriptor's number: it would be one of ours", () => {
+    for (const index of ["length", "0", -1, 0.5, 1, null]) {
+      const bytes = new TextEncoder().encode(JSON.stringify({ fds: [index] }));
+      expect(() => decodeMessage(bytes, [77])).toThrow(expect.objectContaining({ code: "protocol" }));
+    }
+    expect(decodeMessage(new TextEncoder().encode('{"fds":[0]}'), [77])).toEqual({ fds: [77] });
+  });
+
+  test("a descriptor that waits to be sent is the file that it was when it was posted, whoever has its number then", async () => {
+    const [mine, its] = UnixSocket.pair();
+    const poller = new EventLoopPoller();
+    const link = new SocketLink(mine, poller);
+    link.open({ message: () => {}, closed: () => {} });
+    link.post({ filler: "x".repeat(MiB) });
+    const first = EventFd.create();
+    const { number } = first;
+    first.signal(5);
+    link.post({ fds: [number] });
+    first[Symbol.dispose]();
+    using second = EventFd.create();
+    expect(second.number).toBe(number);
+    const other = new SocketLink(its, poller);
+    const counts: number[] = [];
+    other.open({
+      message: (message) => {
+        const [sent] = (message as { fds?: number[] }).fds ?? [];
+        if (sent === undefined) return;
+        using copy = EventFd.adopt(Fd.copyOf(sent));
+        counts.push(copy.take());
+      },
+      closed: () => {},
+    });
+    await until("the descriptor", () => counts.length === 1);
+    expect(counts).toEqual([5]);
+    link.close();
+    other.close();
+  });
+
+  test("a link whose peer went before it was opened says so, and one that can't have copies ends", async () => {
+    const [mine, its] = UnixSocket.pair();
+    its[Symbol.dispose]();
+    const link = new SocketLink(mine, new EventLoopPoller());
+    link.post({ type: "early" });
+    let closed = false;
+    link.open({ message: () => {}, closed: () => (closed = true) });
+    await until("the end", () => closed);
+    const [one, two] = UnixSocket.pair();
+    const other = new SocketLink(one, new EventLoopPoller());
+    other.post({ fds: [1_000_000] });
+    expect(one.closed).toBe(true);
+    two[Symbol.dispose]();
   });
 
   test("one that never reads is cut off, and the owner never waits for it", async () => {

@@ -5,7 +5,7 @@
  * @module
  */
 import type { LinkReceiver, SpaceLink } from "@virtspace/virt-address-space";
-import type { Fd } from "../fd/fd.ts";
+import { Fd } from "../fd/fd.ts";
 import type { Poller, Watch } from "../poll/poller.ts";
 import { MOST_FDS } from "../socket/message-block.ts";
 import type { UnixSocket } from "../socket/unix-socket.ts";
@@ -28,7 +28,8 @@ export class SocketLink implements SpaceLink {
   #body: Uint8Array | undefined;
   #have = 0;
   #fds: Fd[] = [];
-  readonly #waiting: { bytes: Uint8Array; fds: readonly number[] }[] = [];
+  /** What was not sent yet. Its descriptors are copies: the memory that they came from may go before they do. */
+  readonly #waiting: { readonly bytes: Uint8Array; readonly fds: readonly Fd[] }[] = [];
   #waitingBytes = 0;
   #ended = false;
 
@@ -47,14 +48,31 @@ export class SocketLink implements SpaceLink {
     const framed = new Uint8Array(HEADER_BYTES + bytes.length);
     new DataView(framed.buffer).setUint32(0, bytes.length, true);
     framed.set(bytes, HEADER_BYTES);
-    this.#waiting.push({ bytes: framed, fds });
+    const copies = copiesOf(fds);
+    if (copies === undefined) {
+      this.#end();
+      return;
+    }
+    this.#waiting.push({ bytes: framed, fds: copies });
     this.#waitingBytes += framed.length;
     this.#flush();
   }
 
+  /** @returns "gone" as well where the host can't send it: too many descriptors on their way, say */
+  #send(bytes: Uint8Array, fds: readonly Fd[]): number | undefined | "gone" {
+    try {
+      return this.#socket.send(
+        bytes,
+        fds.map((fd) => fd.number),
+      );
+    } catch {
+      return "gone";
+    }
+  }
+
   #flush(): void {
     for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-      const sent = this.#socket.send(next.bytes, next.fds);
+      const sent = this.#send(next.bytes, next.fds);
       if (sent === "gone" || (sent === undefined && this.#waitingBytes > MOST_WAITING_BYTES)) {
         this.#end();
         return;
@@ -62,6 +80,7 @@ export class SocketLink implements SpaceLink {
       if (sent === undefined) break;
       this.#waitingBytes -= sent;
       // The descriptors went with the first byte.
+      for (const fd of next.fds) fd[Symbol.dispose]();
       if (sent < next.bytes.length) this.#waiting[0] = { bytes: next.bytes.subarray(sent), fds: [] };
       else this.#waiting.shift();
     }
@@ -69,6 +88,10 @@ export class SocketLink implements SpaceLink {
   }
 
   open(receiver: LinkReceiver): undefined {
+    if (this.#ended) {
+      queueMicrotask(() => receiver.closed());
+      return;
+    }
     this.#receiver = receiver;
     this.#watch = this.#poller.watch(this.#socket, { readable: true, writable: this.#waiting.length > 0 }, ({ writable }) => {
       if (writable && this.#waiting.length > 0) this.#flush();
@@ -138,7 +161,20 @@ export class SocketLink implements SpaceLink {
     this.#watch?.[Symbol.dispose]();
     for (const fd of this.#fds) fd[Symbol.dispose]();
     this.#fds = [];
+    for (const { fds } of this.#waiting) for (const fd of fds) fd[Symbol.dispose]();
     this.#waiting.length = 0;
     this.#socket[Symbol.dispose]();
+  }
+}
+
+/** @returns undefined where this process may have no more descriptors, or one is closed */
+function copiesOf(numbers: readonly number[]): readonly Fd[] | undefined {
+  const fds: Fd[] = [];
+  try {
+    for (const number of numbers) fds.push(Fd.copyOf(number));
+    return fds;
+  } catch {
+    for (const fd of fds) fd[Symbol.dispose]();
+    return undefined;
   }
 }

@@ -16,7 +16,7 @@ export interface MappingOptions {
   readonly size: number;
   /** Bytes from the start of the file, a multiple of 4096; 0 unless given. */
   readonly offset?: number;
-  /** Whether this process may write; it may unless given. */
+  /** Whether what this process writes goes to the file; it does unless given. Otherwise a write is seen here alone. */
   readonly writable?: boolean;
   /**
    * Whether a file may be mapped that its other owners can shrink: then they can kill this process. It may not unless given.
@@ -49,12 +49,18 @@ export class Mapping implements Disposable {
         "this file is not sealed against shrinking, and who shrinks it kills this process: use a memfd with F_SEAL_SHRINK, or say that you trust its owner (unsealed: true)",
       );
     }
-    if (sizeOf(fd) < offset + size) {
-      throw new HostLinuxError("too-small", `the file has ${sizeOf(fd)} bytes, not the ${offset + size} that are to be mapped`);
+    const has = sizeOf(fd);
+    if (has < offset + size) {
+      throw new HostLinuxError("too-small", `the file has ${has} bytes, not the ${offset + size} that are to be mapped`);
     }
     this.size = size;
     this.#address = map(size, writable, fd.number, offset);
-    this.#bytes = new Uint8Array(bytesAt(this.#address, size));
+    try {
+      this.#bytes = new Uint8Array(bytesAt(this.#address, size));
+    } catch (cause) {
+      tryCall("munmap", this.#address, size);
+      throw new HostLinuxError("invalid-argument", `${size} bytes are more than an array can show: map parts`, {}, { cause });
+    }
   }
 
   /** The memory; empty once it was unmapped. */

@@ -16,10 +16,10 @@ export class MemfdMemory extends MemoryProvider {
   /**
    * Maps a part of a file. The file is this memory's from now on, and closed with it.
    *
-   * @throws {@link HostLinuxError} as {@link Mapping} does; the file is closed then
+   * @throws {@link HostLinuxError} as {@link Mapping} does, `VirtAddressSpaceError` `invalid-length`; the file is closed then
    */
   constructor(fd: Fd, options: MappingOptions) {
-    super(options.size);
+    super(sizeOrClosed(fd, options.size));
     this.#fd = fd;
     this.#offset = options.offset ?? 0;
     try {
@@ -61,10 +61,21 @@ export class MemfdMemory extends MemoryProvider {
  * Throws `VirtAddressSpaceError` `invalid-length`; `HostLinuxError` `system-call`.
  */
 export function memfdMemory(size: number): MemfdMemory {
-  if (!Number.isSafeInteger(size) || size < 1) {
-    throw new VirtAddressSpaceError("invalid-length", `memory of ${size} bytes can't be made: give a whole number from 1`, { value: size });
+  return new MemfdMemory(Memfd.create(wholeSize(size)), { size });
+}
+
+function wholeSize(size: number): number {
+  if (Number.isSafeInteger(size) && size > 0) return size;
+  throw new VirtAddressSpaceError("invalid-length", `memory of ${size} bytes can't be made: give a whole number from 1`, { value: size });
+}
+
+function sizeOrClosed(fd: Fd, size: number): number {
+  try {
+    return wholeSize(size);
+  } catch (error) {
+    fd[Symbol.dispose]();
+    throw error;
   }
-  return new MemfdMemory(Memfd.create(size), { size });
 }
 
 /** Opens memory that came from another process or thread. The descriptors in it stay the caller's. */
@@ -74,9 +85,6 @@ export const memfdOpener: MemoryOpener = {
     const [number] = fds ?? [];
     const offset = (payload as { offset?: unknown } | undefined)?.offset;
     if (typeof number !== "number" || typeof offset !== "number") throw new TypeError("this memory's descriptor came without its file");
-    const borrowed = new Fd(number);
-    const fd = borrowed.duplicate();
-    borrowed.release();
-    return new MemfdMemory(fd, { size, offset });
+    return new MemfdMemory(Fd.copyOf(number), { size, offset });
   },
 };

@@ -1,4 +1,5 @@
 /** A file in memory, which other processes can map. @see memfd_create(2), fcntl(2) on sealing @module */
+import { fstatSync } from "node:fs";
 import { HostLinuxError } from "../error/host-linux-error.ts";
 import { Fd } from "../fd/fd.ts";
 import { call, tryCall } from "../native/libc.ts";
@@ -7,10 +8,18 @@ const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
 const F_ADD_SEALS = 1033;
 const F_GET_SEALS = 1034;
-const SEEK_END = 2;
 
 /** What a file's owners can no longer do. */
-export const Seal = { Seal: 1, Shrink: 2, Grow: 4, Write: 8 } as const;
+export const Seal = {
+  /** Seal anything more. */
+  Seal: 1,
+  /** Make it shorter. */
+  Shrink: 2,
+  /** Make it longer. */
+  Grow: 4,
+  /** Write to it. */
+  Write: 8,
+} as const;
 
 /** Owns a memfd. */
 export class Memfd extends Fd {
@@ -41,7 +50,9 @@ export function sealsOf(fd: Fd): number {
   return errno === 0 ? result : 0;
 }
 
-/** Bytes of a file. @throws {@link HostLinuxError} `system-call` for what has no size (a socket, a pipe) */
+/** Bytes of a file. @throws {@link HostLinuxError} `invalid-argument` for what is none (a socket, a device) */
 export function sizeOf(fd: Fd): number {
-  return call("fstat_size", fd.number, 0, SEEK_END);
+  const found = fstatSync(fd.number);
+  if (!found.isFile()) throw new HostLinuxError("invalid-argument", "this descriptor is no file's: what is mapped has bytes, and a size");
+  return found.size;
 }

@@ -8,16 +8,12 @@ import { constants } from "node:os";
 import koffi from "koffi";
 import { HostLinuxError } from "../error/host-linux-error.ts";
 
-/** An address, or bytes whose address is taken for the call. */
-export type Pointer = bigint | Uint8Array;
-
 const SIGNATURES = {
   close: "int close(int fd)",
   eventfd: "int eventfd(unsigned int count, int flags)",
   memfd_create: "int memfd_create(const char *name, unsigned int flags)",
   ftruncate: "int ftruncate(int fd, int64_t length)",
   fcntl: "int fcntl(int fd, int command, int argument)",
-  fstat_size: "int64_t lseek(int fd, int64_t offset, int whence)",
   mmap: "void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)",
   munmap: "int munmap(void *address, size_t length)",
   madvise: "int madvise(void *address, size_t length, int advice)",
@@ -38,7 +34,8 @@ const SIGNATURES = {
   shutdown: "int shutdown(int fd, int how)",
   open: "int open(const char *path, int flags, int mode)",
   ioctl: "int ioctl(int fd, unsigned long request, void *argument)",
-  umask: "unsigned int umask(unsigned int mask)",
+  epoll_create1: "int epoll_create1(int flags)",
+  epoll_ctl: "int epoll_ctl(int epoll, int operation, int fd, void *event)",
   poll: "int poll(void *fds, unsigned long count, int timeout)",
 } as const;
 
@@ -63,6 +60,8 @@ function native(name: Name): Native {
 
 const NAMES: ReadonlyMap<number, string> = new Map(Object.entries(constants.errno).map(([name, value]) => [value, name]));
 const EINTR = constants.errno.EINTR;
+/** After a signal the descriptor of `close` is closed (its number may be another's by now), and the time of `poll` has passed. */
+const ONCE: ReadonlySet<Name> = new Set(["close", "poll"]);
 
 /** The name of an error number. */
 export function errnoName(errno: number): string {
@@ -76,14 +75,14 @@ export interface CallOutcome {
   readonly errno: number;
 }
 
-/** Makes a call, again where a signal came between. For calls whose failure is part of the plan. */
+/** Makes a call, again where a signal came between and that makes sense. For calls whose failure is part of the plan. */
 export function tryCall(name: Name, ...args: readonly (number | bigint | string | Uint8Array | null)[]): CallOutcome {
   const call = native(name);
   for (;;) {
     const result = Number(call(...args));
     if (result !== -1) return { result, errno: 0 };
     const errno = koffi.errno();
-    if (errno !== EINTR) return { result, errno };
+    if (errno !== EINTR || ONCE.has(name)) return { result, errno };
   }
 }
 
@@ -109,12 +108,18 @@ export function callError(name: string, errno: number, path?: string): HostLinux
   });
 }
 
-/** Maps memory. @returns its address */
+/**
+ * Maps memory. What is not to be written is a copy as soon as it is: an array can't be made read-only, and a write to memory
+ * that is would kill the process.
+ *
+ * @returns its address
+ */
 export function map(length: number, writable: boolean, fd: number, offset: number): bigint {
-  const READ = 1;
-  const WRITE = 2;
+  const READ_WRITE = 3;
   const SHARED = 1;
-  const result = BigInt.asUintN(64, BigInt(native("mmap")(null, length, writable ? READ | WRITE : READ, SHARED, fd, offset)));
+  const PRIVATE = 2;
+  const NORESERVE = 0x4000;
+  const result = BigInt.asUintN(64, BigInt(native("mmap")(null, length, READ_WRITE, writable ? SHARED : PRIVATE | NORESERVE, fd, offset)));
   if (result === 0xffff_ffff_ffff_ffffn) throw callError("mmap", koffi.errno());
   return result;
 }

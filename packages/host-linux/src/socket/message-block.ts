@@ -20,6 +20,7 @@ const VECTOR = 64;
 const CONTROL = 128;
 const CONTROL_HEADER_BYTES = 16;
 const CONTROL_BYTES = CONTROL_HEADER_BYTES + 4 * 256;
+const ADDRESS = 2048;
 const DATA = 4096;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
@@ -27,7 +28,10 @@ const MSG_DONTWAIT = 0x40;
 const MSG_CTRUNC = 0x8;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x4000_0000;
-const { EAGAIN, EPIPE, ECONNRESET, ECONNREFUSED, ENOTCONN, ENOBUFS } = constants.errno;
+const { EAGAIN, EPIPE, ECONNRESET, ECONNREFUSED, ENOTCONN, ENOBUFS, ENOENT, ENOTDIR, EPERM, EACCES, EPROTOTYPE } = constants.errno;
+const GONE: ReadonlySet<number> = new Set([EPIPE, ECONNRESET, ECONNREFUSED, ENOTCONN]);
+/** What is at a path is nobody who may be sent something. */
+const NOBODY: ReadonlySet<number> = new Set([ENOENT, ENOTDIR, EPERM, EACCES, EPROTOTYPE]);
 
 /** What was received. */
 export interface Received {
@@ -70,14 +74,20 @@ export class MessageBlock {
   /**
    * Sends what is in {@link data}.
    *
+   * @param to - the address of a datagram, where its socket is not connected
    * @returns bytes sent; undefined where the socket has no room; "gone" where nobody is there to have it
    */
-  send(socket: Fd, length: number, fds: readonly number[]): number | undefined | "gone" {
+  send(socket: Fd, length: number, fds: readonly number[], to?: Uint8Array): number | undefined | "gone" {
     if (fds.length > MOST_FDS)
       throw new HostLinuxError("invalid-argument", `${fds.length} descriptors: a message carries ${MOST_FDS} at the most`);
     const control = fds.length === 0 ? 0 : CONTROL_HEADER_BYTES + 4 * fds.length;
     this.#prepare(length, fds.length === 0 ? 0 : CONTROL_HEADER_BYTES + 8 * Math.ceil(fds.length / 2));
-    const { view, address } = this.#block;
+    const { view, address, bytes } = this.#block;
+    if (to !== undefined) {
+      bytes.set(to, ADDRESS);
+      view.setBigUint64(HEADER, address + BigInt(ADDRESS), true);
+      view.setUint32(HEADER + 8, to.length, true);
+    }
     if (control > 0) {
       view.setBigUint64(CONTROL, BigInt(control), true);
       view.setInt32(CONTROL + 8, SOL_SOCKET, true);
@@ -87,7 +97,7 @@ export class MessageBlock {
     const { result, errno } = tryCall("sendmsg", socket.number, address, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (errno === 0) return result;
     if (errno === EAGAIN || errno === ENOBUFS) return undefined;
-    if (errno === EPIPE || errno === ECONNRESET || errno === ECONNREFUSED || errno === ENOTCONN) return "gone";
+    if (GONE.has(errno) || (to !== undefined && NOBODY.has(errno))) return "gone";
     throw callError("sendmsg", errno);
   }
 
@@ -98,7 +108,7 @@ export class MessageBlock {
    * @throws {@link HostLinuxError} `fds-lost` where not all descriptors had room (those that came are closed); `system-call`
    */
   receive(socket: Fd, target: Uint8Array, offset: number, length: number): Received | undefined {
-    const most = Math.min(length, MOST_BYTES);
+    const most = Math.max(Math.min(length, target.length - offset, MOST_BYTES), 0);
     this.#prepare(most, CONTROL_BYTES);
     const { view, address, bytes } = this.#block;
     const { result, errno } = tryCall("recvmsg", socket.number, address, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);

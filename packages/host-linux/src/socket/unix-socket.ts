@@ -1,10 +1,9 @@
 /** Unix sockets that carry file descriptors. @see unix(7) @module */
-import { lstatSync, rmSync, unlinkSync } from "node:fs";
 import { constants } from "node:os";
-import { HostLinuxError } from "../error/host-linux-error.ts";
 import { Fd } from "../fd/fd.ts";
 import { call, callError, tryCall } from "../native/libc.ts";
 import { MOST_BYTES, messageBlock, type Received } from "./message-block.ts";
+import { SocketPath, socketAddress } from "./socket-path.ts";
 
 const AF_UNIX = 1;
 const FLAGS = 0o2004000;
@@ -12,19 +11,26 @@ const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 const SO_PEERCRED = 17;
 const SHUT_RDWR = 2;
-const PATH_BYTES = 108;
-const { EAGAIN, ECONNREFUSED, ENOENT, EADDRINUSE } = constants.errno;
+const { EAGAIN } = constants.errno;
 
 /** What a socket carries: a stream of bytes, or datagrams. */
-export const SocketType = { Stream: 1, Datagram: 2 } as const;
+export const SocketType = {
+  /** Bytes in order. */
+  Stream: 1,
+  /** Messages with borders. */
+  Datagram: 2,
+} as const;
 
 /** A kind of socket. */
 export type SocketType = (typeof SocketType)[keyof typeof SocketType];
 
 /** Who is at the other end. */
 export interface Credentials {
+  /** Its process. */
   readonly pid: number;
+  /** Its user. */
   readonly uid: number;
+  /** Its group. */
   readonly gid: number;
 }
 
@@ -98,38 +104,45 @@ export class UnixSocket extends Fd {
 
 /** A datagram socket at a path, which goes with it. */
 export class UnixDatagramSocket extends UnixSocket {
-  readonly #path: string;
+  /** Where it receives. */
+  readonly path: string;
+  readonly #bound: SocketPath;
 
-  private constructor(number: number, path: string) {
+  private constructor(number: number, bound: SocketPath) {
     super(number);
-    this.#path = path;
+    this.path = bound.path;
+    this.#bound = bound;
   }
 
-  /** Makes one; its path must be free. @throws {@link HostLinuxError} `system-call` with the path, `invalid-argument` */
-  static at(path: string): UnixDatagramSocket {
-    const address = socketAddress(path);
-    const socket = new UnixDatagramSocket(call("socket", AF_UNIX, SocketType.Datagram | FLAGS, 0), path);
-    const { errno } = tryCall("bind", socket.number, address, address.length);
-    if (errno === 0) return socket;
-    socket.#close();
-    throw callError("bind", errno, path);
+  /**
+   * Makes one. A path that a dead process left behind is taken over; one that is in use, by a socket or otherwise, is left alone.
+   *
+   * @param mode - who may send to it, as file permissions; 0600 unless given
+   * @throws {@link HostLinuxError} `socket-in-use`, `system-call`, `invalid-argument`
+   */
+  static at(path: string, mode = 0o600): UnixDatagramSocket {
+    const { socket, bound } = SocketPath.bind(path, SocketType.Datagram, mode);
+    return new UnixDatagramSocket(socket.release(), bound);
   }
 
-  /** Says where datagrams go. @returns whether somebody is there */
-  connectTo(path: string): boolean {
-    const address = socketAddress(path);
-    return tryCall("connect", this.number, address, address.length).errno === 0;
+  /**
+   * Sends a datagram to who receives at a path.
+   *
+   * @returns bytes sent; undefined where there is no room; "gone" where nobody is there, or nobody who may be sent to
+   * @throws {@link HostLinuxError} `invalid-argument` for a path that is none; `system-call`
+   */
+  sendTo(path: string, bytes: Uint8Array): number | undefined | "gone" {
+    const block = messageBlock();
+    const length = Math.min(bytes.length, MOST_BYTES);
+    block.data.set(length === bytes.length ? bytes : bytes.subarray(0, length));
+    return block.send(this, length, [], socketAddress(path));
   }
 
-  #close(): void {
-    super[Symbol.dispose]();
-  }
-
-  /** Closes it and removes its path. Idempotent. */
+  /** Closes it and removes its path, where that is still its own. Idempotent. */
   override [Symbol.dispose](): void {
     if (this.closed) return;
-    this.#close();
-    rmSync(this.#path, { force: true });
+    this.#bound.remove();
+    super[Symbol.dispose]();
   }
 }
 
@@ -145,12 +158,12 @@ export interface ListenOptions {
 export class UnixListener extends Fd {
   /** Where it listens. */
   readonly path: string;
-  readonly #inode: bigint;
+  readonly #bound: SocketPath;
 
-  private constructor(number: number, path: string) {
+  private constructor(number: number, bound: SocketPath) {
     super(number);
-    this.path = path;
-    this.#inode = inodeAt(path) ?? 0n;
+    this.path = bound.path;
+    this.#bound = bound;
   }
 
   /**
@@ -160,21 +173,15 @@ export class UnixListener extends Fd {
    * @throws {@link HostLinuxError} `socket-in-use`, `system-call`, `invalid-argument`
    */
   static listen(path: string, { mode = 0o600, backlog = 16 }: ListenOptions = {}): UnixListener {
-    const address = socketAddress(path);
-    removeStale(path, address);
-    const socket = new Fd(call("socket", AF_UNIX, SocketType.Stream | FLAGS, 0));
-    // The permissions are there from the first moment, not a moment later.
-    const before = call("umask", 0o777 & ~mode);
-    const { errno } = tryCall("bind", socket.number, address, address.length);
-    call("umask", before);
-    if (errno !== 0) {
+    const { socket, bound } = SocketPath.bind(path, SocketType.Stream, mode);
+    try {
+      call("listen", socket.number, backlog);
+    } catch (error) {
+      bound.remove();
       socket[Symbol.dispose]();
-      if (errno === EADDRINUSE)
-        throw new HostLinuxError("socket-in-use", `${path} is taken: by what is no socket, or somebody was faster`, { path });
-      throw callError("bind", errno, path);
+      throw error;
     }
-    call("listen", socket.number, backlog);
-    return new UnixListener(socket.release(), path);
+    return new UnixListener(socket.release(), bound);
   }
 
   /** Takes a connection; undefined where none waits. */
@@ -188,33 +195,7 @@ export class UnixListener extends Fd {
   /** Closes it and removes its path, where that is still its own. Idempotent. */
   override [Symbol.dispose](): void {
     if (this.closed) return;
+    this.#bound.remove();
     super[Symbol.dispose]();
-    if (inodeAt(this.path) === this.#inode) unlinkSync(this.path);
   }
-}
-
-function inodeAt(path: string): bigint | undefined {
-  return lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
-}
-
-function removeStale(path: string, address: Uint8Array): void {
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found?.isSocket() !== true) return;
-  using probe = new Fd(call("socket", AF_UNIX, SocketType.Stream | FLAGS, 0));
-  const { errno } = tryCall("connect", probe.number, address, address.length);
-  if (errno === ECONNREFUSED) unlinkSync(path);
-  else if (errno !== ENOENT) {
-    throw new HostLinuxError("socket-in-use", `somebody listens at ${path}: end that program, or choose another path`, { path });
-  }
-}
-
-function socketAddress(path: string): Uint8Array {
-  const bytes = new TextEncoder().encode(path);
-  if (bytes.length === 0 || bytes.length >= PATH_BYTES || bytes.includes(0)) {
-    throw new HostLinuxError("invalid-argument", `"${path}" can't be a socket's path: 1 to ${PATH_BYTES - 1} bytes, and no NUL`, { path });
-  }
-  const address = new Uint8Array(2 + bytes.length + 1);
-  address[0] = AF_UNIX;
-  address.set(bytes, 2);
-  return address;
 }

@@ -16,24 +16,29 @@ const TUN_F_TSO4 = 2;
 const TUN_F_TSO6 = 4;
 const TUN_F_TSO_ECN = 8;
 const NAME_BYTES = 16;
-const { EBUSY, ENOENT, EPERM } = constants.errno;
+const { EBUSY, EINVAL, ENODEV, ENOENT, ENXIO, EPERM } = constants.errno;
 
 /** Bytes of the header in front of each frame: that of virtio without a number of buffers. */
 export const TAP_HEADER_BYTES = 10;
 
 /** Owns a tap device's descriptor. */
 export class Tap extends Fd {
-  /** The device's name. */
-  readonly device: string;
+  #device: string;
 
   private constructor(number: number, device: string) {
     super(number);
-    this.device = device;
+    this.#device = device;
+  }
+
+  /** The device's name, as the kernel has it. */
+  get device(): string {
+    return this.#device;
   }
 
   /**
    * Opens a tap device, which is made where there is none and the process may do that.
    *
+   * @param device - its name; `tap%d` makes one with a free number
    * @throws {@link HostLinuxError} `unsupported`, `system-call`, `invalid-argument`, each with what to do about it
    */
   static open(device: string): Tap {
@@ -45,7 +50,7 @@ export class Tap extends Fd {
       );
     }
     const { result, errno } = tryCall("open", "/dev/net/tun", O_RDWR_NONBLOCK_CLOEXEC, 0);
-    if (errno === ENOENT) {
+    if (errno === ENOENT || errno === ENODEV || errno === ENXIO) {
       throw new HostLinuxError("unsupported", "there is no /dev/net/tun here: load the module tun, or pass the device into the container");
     }
     if (errno !== 0) throw callError("open", errno, "/dev/net/tun");
@@ -64,20 +69,26 @@ export class Tap extends Fd {
     request.set(name);
     new DataView(request.buffer).setUint16(NAME_BYTES, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, true);
     const { errno } = tryCall("ioctl", this.number, TUNSETIFF, request);
-    if (errno === EPERM || errno === EBUSY) {
-      const remedy =
-        errno === EBUSY
-          ? "somebody has it open: end that program, or choose another device"
-          : `this user may not: run "ip tuntap add ${this.device} mode tap user $USER" as root first`;
+    const remedy = this.#remedy(errno);
+    if (remedy !== undefined) {
       throw new HostLinuxError("system-call", `the tap device ${this.device} can't be had (${errnoName(errno)}): ${remedy}`, {
         call: "ioctl",
         errno: errnoName(errno),
       });
     }
     if (errno !== 0) throw callError("ioctl", errno, this.device);
+    // "tap%d" is any free one: the kernel says which.
+    this.#device = new TextDecoder().decode(request.subarray(0, request.indexOf(0)));
     const size = new Uint8Array(4);
     new DataView(size.buffer).setInt32(0, TAP_HEADER_BYTES, true);
     call("ioctl", this.number, TUNSETVNETHDRSZ, size);
     call("ioctl", this.number, TUNSETOFFLOAD, BigInt(TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN));
+  }
+
+  #remedy(errno: number): string | undefined {
+    if (errno === EBUSY) return "somebody has it open: end that program, or choose another device";
+    if (errno === EPERM) return `this user may not: run "ip tuntap add ${this.device} mode tap user $USER" as root first`;
+    if (errno === EINVAL) return "there is such a device that is no tap, or one for several queues: choose another";
+    return undefined;
   }
 }
