@@ -28,6 +28,7 @@ export type VhostUserErrorCode =
 
 /** An error of this package. What a peer does wrong ends in the log as one, or as the reply it asked for; none is thrown at a caller. */
 export class VhostUserError extends Error {
+  /** The class. */
   override readonly name = "VhostUserError";
   /** Which kind. */
   readonly code: VhostUserErrorCode;

@@ -17,6 +17,8 @@ interface PeerRegion extends RegionPayload {
   readonly region: Region;
   /** Which file it is: the same memory comes again with another descriptor. */
   readonly file: string;
+  /** How often it was added: QEMU does so once for each pair of queues, and removes it as often. */
+  times: number;
 }
 
 interface Offered {
@@ -72,6 +74,11 @@ export class PeerMemory {
   add(payload: RegionPayload, fd: Fd): void {
     if (this.#regions.length >= MOST_REGIONS) throw new VhostUserError("bad-memory", `more than ${MOST_REGIONS} regions of memory`);
     const offered = offer(payload, fd);
+    const known = this.#regions.find((each) => same(each, offered));
+    if (known !== undefined) {
+      known.times++;
+      return;
+    }
     requireSeparate([...this.#regions, payload]);
     this.#change([offered], []);
   }
@@ -82,7 +89,7 @@ export class PeerMemory {
       (each) => each.guestAddress === guestAddress && each.userAddress === userAddress && each.size === size,
     );
     if (found === undefined) throw new VhostUserError("bad-memory", "there is no such region to remove");
-    this.#change([], [found]);
+    if (--found.times === 0) this.#change([], [found]);
   }
 
   /** Removes all. */
@@ -102,14 +109,18 @@ export class PeerMemory {
       }
     });
     const added: PeerRegion[] = [];
-    this.#space.transaction((change) => {
-      for (const { region } of gone) change.unmap(region);
-      for (const [i, { payload, file }] of fresh.entries()) {
-        const base = tryGpa(payload.guestAddress) as GuestAddress;
-        const memory = memories[i] as MemfdMemory;
-        added.push({ ...payload, file, region: change.map({ name: `ram ${base.toString(16)}`, base, memory }) });
-      }
-    });
+    try {
+      this.#space.transaction((change) => {
+        for (const { region } of gone) change.unmap(region);
+        for (const [i, { payload, file }] of fresh.entries()) {
+          const base = tryGpa(payload.guestAddress) as GuestAddress;
+          const memory = memories[i] as MemfdMemory;
+          added.push({ ...payload, file, times: 1, region: change.map({ name: `ram ${base.toString(16)}`, base, memory }) });
+        }
+      });
+    } catch (cause) {
+      throw new VhostUserError("bad-memory", `the map of memory can't be so: ${(cause as Error).message}`, { cause });
+    }
     this.#regions = [...this.#regions.filter((each) => !gone.includes(each)), ...added];
   }
 }

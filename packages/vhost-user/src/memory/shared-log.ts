@@ -32,7 +32,12 @@ export class SharedLog implements Disposable {
     } catch (cause) {
       throw new VhostUserError("bad-memory", `the log can't be mapped: ${(cause as Error).message}`, { cause });
     }
-    this.#log = space.dirtyLog("migration");
+    try {
+      this.#log = space.dirtyLog("migration");
+    } catch (error) {
+      this.#mapping[Symbol.dispose]();
+      throw error;
+    }
     this.#timer = setInterval(() => this.bring(), INTERVAL_MILLISECONDS);
   }
 
@@ -40,9 +45,9 @@ export class SharedLog implements Disposable {
   bring(): void {
     const { bytes } = this.#mapping;
     for (const { address, length } of this.#log.harvest()) {
+      // Pages past the end of the log are none of its.
       const end = Math.min(Math.ceil((address + length) / PAGE), bytes.length * 8);
-      // The front-end takes bits away at the same time; pages past the end of its log are none of its.
-      for (let page = Math.floor(address / PAGE); page < end; page++) Atomics.or(bytes, Math.floor(page / 8), 1 << (page % 8));
+      markPages(bytes, Math.floor(address / PAGE), end);
     }
   }
 
@@ -51,4 +56,15 @@ export class SharedLog implements Disposable {
     this.#log[Symbol.dispose]();
     this.#mapping[Symbol.dispose]();
   }
+}
+
+/** The front-end takes bits away at the same time. A byte of which all are set can be stored as it is. */
+function markPages(bytes: Uint8Array, from: number, end: number): void {
+  let page = from;
+  for (; page < end && page % 8 !== 0; page++) Atomics.or(bytes, Math.floor(page / 8), 1 << (page % 8));
+  if (end - page >= 8) {
+    bytes.fill(0xff, page / 8, Math.floor(end / 8));
+    page = Math.floor(end / 8) * 8;
+  }
+  for (; page < end; page++) Atomics.or(bytes, Math.floor(page / 8), 1 << (page % 8));
 }

@@ -11,9 +11,22 @@ type ValueOf<Kind> = Kind extends "u64" ? bigint : Kind extends "bytes" ? Uint8A
 export type Layout = readonly (readonly [name: string, kind: FieldKind])[];
 
 /** What a layout holds. */
-export type Payload<L extends Layout> = {
+type Payload<L extends Layout> = {
   readonly [Entry in L[number] as Entry[1] extends "pad32" | "pad64" ? never : Entry[0]]: ValueOf<Entry[1]>;
 };
+
+/** A layout's name. */
+export type LayoutName =
+  | "none"
+  | "u64"
+  | "memoryTable"
+  | "region"
+  | "log"
+  | "vringState"
+  | "vringAddress"
+  | "config"
+  | "inflight"
+  | "transfer";
 
 const REGION = [
   ["guestAddress", "address"],
@@ -59,15 +72,14 @@ export const LAYOUTS = {
     ["mmapOffset", "address"],
     ["queues", "u16"],
     ["queueSize", "u16"],
+    // QEMU and others send what their compiler makes of the structure: four bytes more.
+    ["tail", "bytes"],
   ],
   transfer: [
     ["direction", "u32"],
     ["phase", "u32"],
   ],
-} as const satisfies Record<string, Layout>;
-
-/** A layout's name. */
-export type LayoutName = keyof typeof LAYOUTS;
+} as const satisfies Record<LayoutName, Layout>;
 
 /** What a payload of a layout holds. */
 export type PayloadOf<Name extends LayoutName> = Payload<(typeof LAYOUTS)[Name]>;
@@ -79,7 +91,7 @@ export type RegionPayload = Payload<typeof REGION>;
 export const REGION_BYTES = 32;
 
 /** Bytes of a layout without its rest. */
-export function layoutBytes(layout: Layout): number {
+function layoutBytes(layout: Layout): number {
   return layout.reduce((sum, [, kind]) => sum + FIELD_BYTES[kind], 0);
 }
 

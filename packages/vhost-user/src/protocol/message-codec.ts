@@ -6,7 +6,7 @@ import { BACKEND_REQUESTS, type MessageKind, REQUESTS, type RequestName, request
 /** Bytes of a header. */
 export const HEADER_BYTES = 12;
 /** No payload is longer. */
-export const MOST_PAYLOAD_BYTES = 4096;
+const MOST_PAYLOAD_BYTES = 4096;
 const VERSION = 1;
 const VERSION_MASK = 3;
 const REPLY = 4;
@@ -73,6 +73,11 @@ function encode(id: number, flags: number, layout: LayoutName, payload: Readonly
 export function encodeReply(name: RequestName, payload: Readonly<Record<string, unknown>>): Uint8Array {
   const kind: MessageKind = REQUESTS[name];
   return encode(kind.id, REPLY, kind.reply ?? "u64", payload);
+}
+
+/** A reply to a request that says that there is none. */
+export function encodeEmptyReply(name: RequestName): Uint8Array {
+  return encode(REQUESTS[name].id, REPLY, "none", {});
 }
 
 /** A request, for a front-end. */

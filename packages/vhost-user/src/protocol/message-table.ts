@@ -25,7 +25,7 @@ export interface MessageKind {
 }
 
 /** Regions of one table. */
-export const MOST_TABLE_REGIONS = 8;
+const MOST_TABLE_REGIONS = 8;
 
 /** From the front-end. */
 export const REQUESTS = {
@@ -64,6 +64,9 @@ export const REQUESTS = {
   SET_DEVICE_STATE_FD: { id: 42, payload: "transfer", fds: [1, 1], reply: "u64", feature: P.DeviceState },
   CHECK_DEVICE_STATE: { id: 43, payload: "none", reply: "u64", feature: P.DeviceState },
 } as const satisfies Record<string, MessageKind>;
+
+/** The messages of a front-end, for whoever wants to look: a table of {@link MessageKind}. */
+export const MESSAGES: Readonly<Record<string, MessageKind>> = Object.freeze({ ...REQUESTS });
 
 /** A request's name. */
 export type RequestName = keyof typeof REQUESTS;

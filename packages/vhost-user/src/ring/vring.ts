@@ -1,5 +1,8 @@
 /** What a front-end says of a ring, piece by piece, until it can run. @module */
+import { readlinkSync } from "node:fs";
 import { EventFd, type Fd } from "@virtspace/host-linux";
+import type { InFlightBuffer } from "@virtspace/virtio";
+import { VhostUserError } from "../error/vhost-user-error.ts";
 import type { PayloadOf } from "../protocol/layout.ts";
 
 /** Addresses of a ring, the peer's own. */
@@ -9,8 +12,10 @@ export type RingAddresses = Pick<PayloadOf<"vringAddress">, "descriptors" | "ava
 export class Vring implements Disposable {
   /** Descriptors. */
   size = 0;
-  /** The front-end's word on where it stands: split, an index; packed, two with their wrap counters. */
-  base = 0;
+  /** Where it stands: split, an index; packed, two with their wrap counters. Undefined until it ran or somebody said. */
+  base: number | undefined;
+  /** What the device had not given back when the ring was ended: it is processed again when the ring goes on. */
+  inFlight: readonly InFlightBuffer[] = [];
   addresses: RingAddresses | undefined;
   enabled = false;
   /** Whether a kick's descriptor, or its absence, was told: then the ring is started. */
@@ -22,13 +27,27 @@ export class Vring implements Disposable {
   /** Told when the driver broke the ring. */
   error: EventFd | undefined;
 
-  /** Takes a descriptor in place of the one before, which is closed. */
-  take(which: "kick" | "call" | "error", fd: Fd | undefined): void {
+  /**
+   * Takes a descriptor in place of the one before, which is closed.
+   *
+   * @param fd - stays the caller's
+   * @param closing - called before the one before is closed
+   * @throws {@link VhostUserError} `bad-fds` where it is no eventfd: others can't be waited for, block, or fail when they are read
+   */
+  take(which: "kick" | "call" | "error", fd: Fd | undefined, closing?: () => void): void {
+    if (fd !== undefined) requireEventFd(which, fd);
+    const taken = fd === undefined ? undefined : EventFd.adopt(fd.duplicate());
+    closing?.();
     this[which]?.[Symbol.dispose]();
-    this[which] = fd === undefined ? undefined : EventFd.adopt(fd);
+    this[which] = taken;
   }
 
   [Symbol.dispose](): void {
     for (const which of ["kick", "call", "error"] as const) this.take(which, undefined);
   }
+}
+
+function requireEventFd(which: string, fd: Fd): void {
+  const is = readlinkSync(`/proc/self/fd/${fd.number}`);
+  if (is !== "anon_inode:[eventfd]") throw new VhostUserError("bad-fds", `a ring's ${which} is an eventfd, not ${is}`);
 }

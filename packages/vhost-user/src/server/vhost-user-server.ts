@@ -5,7 +5,8 @@
  * @module
  */
 import { EventLoopPoller, HostLinuxError, type Poller, UnixListener, UnixSocket, type Watch } from "@virtspace/host-linux";
-import { type Logger, silentLogger } from "@virtspace/virtio";
+import type { VirtAddressSpace } from "@virtspace/virt-address-space";
+import { type DeviceRunner, type Logger, silentLogger } from "@virtspace/virtio";
 import { VhostUserError } from "../error/vhost-user-error.ts";
 import { Session } from "../session/session.ts";
 import type { VhostUserDevice } from "../session/vhost-user-device.ts";
@@ -18,7 +19,11 @@ export interface Guest {
   readonly pid: number;
   /** Its device. */
   readonly device: VhostUserDevice;
-  /** Its memory, its rings. */
+  /** Its memory. */
+  readonly space: VirtAddressSpace;
+  /** What drives its device: queues that run, and their counters. */
+  readonly runner: DeviceRunner;
+  /** @internal */
   readonly session: Session;
 }
 
@@ -49,6 +54,9 @@ export interface ConnectOptions extends ServeOptions {
   /** Milliseconds until the next try, where nobody listens or the front-end is gone; 1000 unless given. */
   readonly retryMilliseconds?: number;
 }
+
+/** How long nobody is taken after that failed. */
+const PAUSE_MILLISECONDS = 100;
 
 /** Serves. Dispose it to end all sessions and give the path back. */
 export class VhostUserServer implements Disposable {
@@ -97,7 +105,14 @@ export class VhostUserServer implements Disposable {
   }
 
   #accept(listener: UnixListener): void {
-    for (let socket = listener.accept(); socket !== undefined; socket = listener.accept()) this.#begin(socket);
+    try {
+      for (let socket = listener.accept(); socket !== undefined; socket = listener.accept()) this.#begin(socket);
+    } catch (cause) {
+      // As long as there are no descriptors left those who wait would call again and again.
+      this.#log.error("no front-end can be taken for now", { cause });
+      this.#watch?.change({});
+      this.#retry = setTimeout(() => this.#watch?.change({ readable: true }), PAUSE_MILLISECONDS);
+    }
   }
 
   #connect(): void {
@@ -121,6 +136,7 @@ export class VhostUserServer implements Disposable {
       const error = new VhostUserError("refused", `a process of user ${credentials.uid} was refused: user ${uid} alone is served`);
       this.#log.warn(error.message);
       socket[Symbol.dispose]();
+      this.#tryLater();
       return;
     }
     const number = ++this.#count;
@@ -141,7 +157,7 @@ export class VhostUserServer implements Disposable {
       unsealed,
       ended: (error) => this.#ended(guest, error),
     });
-    const guest: Guest = { number, pid: credentials.pid, device, session };
+    const guest: Guest = { number, pid: credentials.pid, device, space: session.space, runner: session.rings.runner, session };
     this.#guests.add(guest);
     onJoin?.(guest);
   }

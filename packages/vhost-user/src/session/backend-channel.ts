@@ -1,5 +1,7 @@
 /** The back-end's own messages to the front-end, over the channel that SET_BACKEND_REQ_FD gave. @module */
+import { fstatSync } from "node:fs";
 import { type Fd, UnixSocket } from "@virtspace/host-linux";
+import { VhostUserError } from "../error/vhost-user-error.ts";
 import { encodeBackendRequest } from "../protocol/message-codec.ts";
 import type { BACKEND_REQUESTS } from "../protocol/message-table.ts";
 
@@ -7,10 +9,14 @@ import type { BACKEND_REQUESTS } from "../protocol/message-table.ts";
 export class BackendChannel implements Disposable {
   readonly #socket: UnixSocket;
 
-  /** @param fd - the channel's own from now on */
+  /**
+   * @param fd - a socket; stays the caller's
+   * @throws {@link VhostUserError} `bad-fds`
+   */
   constructor(fd: Fd) {
-    fd.setNonBlocking();
-    this.#socket = new UnixSocket(fd.release());
+    if (!fstatSync(fd.number).isSocket())
+      throw new VhostUserError("bad-fds", "the back-end's own messages go by a socket, and this is none");
+    this.#socket = new UnixSocket(fd.duplicate().release());
   }
 
   /** Sends a message. */
@@ -18,7 +24,7 @@ export class BackendChannel implements Disposable {
     try {
       this.#socket.send(encodeBackendRequest(name, payload));
     } catch {
-      // What the peer gave is no socket: there is nobody to tell.
+      // What the peer gave is no socket of a stream: there is nobody to tell.
     }
   }
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Fd, Poller, Watch } from "@virtspace/host-linux";
+import type { Fd, Poller } from "@virtspace/host-linux";
 import type { VirtAddressSpace } from "@virtspace/virt-address-space";
 import { DeviceRunner, FeatureSet, freshQueueState, isQueueSize, type Logger, type QueueState, VirtioFeature } from "@virtspace/virtio";
 import { VhostUserError } from "../error/vhost-user-error.ts";
@@ -19,6 +19,8 @@ export interface RingsOwner {
   readonly memory: PeerMemory;
   readonly poller: Poller;
   readonly log: Logger;
+  /** Whether the driver's notifications may come by messages. */
+  kicksInBand(): boolean;
   /** A ring without a descriptor for interrupts has one. */
   callInBand(index: number): void;
   /** A ring without a descriptor for errors is broken. */
@@ -27,9 +29,12 @@ export interface RingsOwner {
 }
 
 interface Running {
-  readonly watch: Watch | undefined;
+  readonly watch: Disposable | undefined;
   readonly places: readonly number[];
 }
+
+/** How often a ring is looked at whose driver has no way to notify. */
+const POLL_MILLISECONDS = 1;
 
 /** The rings of a device. */
 export class Rings implements Disposable {
@@ -115,7 +120,10 @@ export class Rings implements Disposable {
     this.ring(index);
     this.#requireStopped(index, "its position");
     if (!this.packed && num > 0xffff) throw new VhostUserError("bad-ring", `ring ${index} can't stand at ${num}: indices have 16 bits`);
-    this.ring(index).base = num;
+    const ring = this.ring(index);
+    // Who says something else than where it stood means another ring.
+    if (ring.base !== num) ring.inFlight = [];
+    ring.base = num;
   }
 
   /** Enables a ring, or not. */
@@ -135,10 +143,8 @@ export class Rings implements Disposable {
   /** Takes the descriptor that the driver's notifications come by, and starts the ring. */
   setKick(index: number, fd: Fd | undefined): void {
     const ring = this.ring(index);
-    // What it waits for is about to be closed.
-    const again = this.#running.has(index);
-    if (again) this.#pause(index);
-    ring.take("kick", fd);
+    // What it waits for must not be closed under it.
+    ring.take("kick", fd, () => this.#pause(index));
     ring.started = true;
     this.#start(index);
   }
@@ -148,9 +154,10 @@ export class Rings implements Disposable {
     this.ring(index).take(which, fd);
   }
 
-  /** The driver notified by a message. */
+  /** The driver notified by a message, which starts a ring that was not started. */
   kick(index: number): void {
-    this.ring(index);
+    this.ring(index).started = true;
+    this.#start(index);
     this.runner.queue(index)?.kick();
   }
 
@@ -160,7 +167,7 @@ export class Rings implements Disposable {
     this.#pause(index);
     ring.started = false;
     ring.take("kick", undefined);
-    return ring.base;
+    return ring.base ?? positionOf(freshQueueState(this.packed), this.packed);
   }
 
   /** The memory table has changed: rings whose addresses mean something else now begin anew where they stood. */
@@ -195,30 +202,36 @@ export class Rings implements Disposable {
     if (!ring.enabled && device.enableQueue === undefined) return;
     const places = this.#places(ring);
     if (places === undefined) return;
+    if (!isQueueSize(ring.size, this.packed)) throw new VhostUserError("bad-ring", `ring ${index} can't have ${ring.size} descriptors`);
     this.#startDevice();
     const [descriptors, driver, used] = places as [never, never, never];
     const state = this.#state(ring, used);
-    const { kick } = ring;
-    const watch =
-      kick === undefined
-        ? undefined
-        : this.#owner.poller.watch(kick, { readable: true }, () => {
-            // Who answers nothing at all was not a notification.
-            if (kick.take() > 0) this.runner.queue(index)?.kick();
-          });
-    this.#running.set(index, { watch, places });
+    this.#running.set(index, { watch: this.#awaitKicks(index, ring), places });
     const runs = this.runner.startQueue({ index, size: ring.size, descriptors, driver, device: used, state });
     if (runs) device.enableQueue?.(index, ring.enabled);
   }
 
-  /** Where a ring stands. A split ring's used index is in its memory, and is what the driver has been told. */
-  #state({ base }: Vring, used: number): QueueState {
-    if (this.packed) {
-      const fresh = freshQueueState(true);
-      return base === 0 ? fresh : { available: base & 0xffff, used: base >>> 16, inFlight: [] };
+  /** Waits for notifications by descriptor; without one the driver sends messages, or a look now and then is what it asks for. */
+  #awaitKicks(index: number, { kick }: Vring): Disposable | undefined {
+    const { poller, kicksInBand } = this.#owner;
+    if (kick !== undefined) {
+      return poller.watch(kick, { readable: true }, () => {
+        if (kick.take() > 0) this.runner.queue(index)?.kick();
+      });
     }
-    const index = this.#owner.space.readU16((used + 2) as never);
-    return { available: base, used: index ?? base, inFlight: [] };
+    if (kicksInBand()) return undefined;
+    const timer = setInterval(() => this.runner.queue(index)?.kick(), POLL_MILLISECONDS);
+    return { [Symbol.dispose]: () => clearInterval(timer) };
+  }
+
+  /** Where a ring stands. A split ring's used index is in its memory, and is what the driver has been told. */
+  #state({ base, inFlight }: Vring, used: number): QueueState {
+    if (this.packed) return base === undefined ? freshQueueState(true) : { available: base & 0xffff, used: base >>> 16, inFlight };
+    const available = base ?? 0;
+    const index = this.#owner.space.readU16((used + 2) as never) ?? available;
+    // What is in flight is what the driver misses; where it misses another number, this is another driver's ring.
+    const same = ((available - index) & 0xffff) === inFlight.length;
+    return { available, used: index, inFlight: same ? inFlight : [] };
   }
 
   #startDevice(): void {
@@ -236,13 +249,22 @@ export class Rings implements Disposable {
     const state = this.runner.stopQueue(index);
     if (state === undefined) return;
     const ring = this.#rings[index] as Vring;
-    ring.base = this.packed ? (state.available | (state.used << 16)) >>> 0 : state.available;
+    ring.base = positionOf(state, this.packed);
+    ring.inFlight = state.inFlight;
+  }
+
+  /** Disables all rings. */
+  disable(): void {
+    for (const index of this.#rings.keys()) this.setEnabled({ index, num: 0 });
   }
 
   /** Ends all rings and makes the device as it was at the beginning. */
   reset(): void {
     for (const index of [...this.#running.keys()]) this.#pause(index);
-    for (const ring of this.#rings) ring.started = false;
+    for (const ring of this.#rings) {
+      ring.started = false;
+      ring.inFlight = [];
+    }
     this.#restartDevice();
   }
 
@@ -255,4 +277,9 @@ export class Rings implements Disposable {
     this.reset();
     for (const ring of this.#rings) ring[Symbol.dispose]();
   }
+}
+
+/** A queue's position in the one number of VRING_BASE. */
+function positionOf({ available, used }: QueueState, packed: boolean): number {
+  return packed ? (available | (used << 16)) >>> 0 : available;
 }

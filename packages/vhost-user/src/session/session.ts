@@ -12,7 +12,7 @@ import { VhostUserError } from "../error/vhost-user-error.ts";
 import { MOST_REGIONS, PeerMemory } from "../memory/peer-memory.ts";
 import { SharedLog } from "../memory/shared-log.ts";
 import { type PayloadOf, readRegions } from "../protocol/layout.ts";
-import { encodeReply, type Request } from "../protocol/message-codec.ts";
+import { encodeEmptyReply, encodeReply, type Request } from "../protocol/message-codec.ts";
 import { type MessageKind, REQUESTS, type RequestName } from "../protocol/message-table.ts";
 import { F_LOG_ALL, F_PROTOCOL_FEATURES, ProtocolFeature } from "../protocol/protocol-feature.ts";
 import { BackendChannel } from "./backend-channel.ts";
@@ -35,12 +35,16 @@ export interface SessionParts {
 const TRANSPORT = FeatureSet.of(F_PROTOCOL_FEATURES, F_LOG_ALL);
 const NO_FD = 0x100n;
 const INDEX = 0xffn;
+const FAILED = 1n;
 /** Messages of one turn of the event loop. */
 const BUDGET = 64;
 const CONFIG_BYTES = 256;
+/** What a compiler puts behind a table of buffers in flight. */
+const INFLIGHT_TAIL_BYTES = 4;
 
 type Reply = Readonly<Record<string, unknown>> & { readonly fds?: readonly Fd[] };
-type Answer = Reply | undefined | Promise<Reply | undefined>;
+/** An answer without a payload says that there is none. */
+type Answer = Reply | "empty" | undefined | Promise<Reply | undefined>;
 
 /** A session. Dispose it to end it. */
 export class Session implements Disposable {
@@ -62,8 +66,11 @@ export class Session implements Disposable {
   #transfer: StateTransfer | undefined;
   #inflight: Fd | undefined;
   #status = 0n;
+  /** Kinds of messages that were refused. */
+  readonly #refused = new Set<RequestName>();
   /** Whether a message is being answered, and others wait. */
   #busy = false;
+  readonly #waiting: Incoming[] = [];
   #open = true;
 
   constructor(parts: SessionParts) {
@@ -76,6 +83,7 @@ export class Session implements Disposable {
       memory: this.#memory,
       poller,
       log,
+      kicksInBand: () => this.#protocol.has(ProtocolFeature.InbandNotifications),
       callInBand: (index) => this.#tell("VRING_CALL", ProtocolFeature.InbandNotifications, { index, num: 0 }),
       errorInBand: (index) => this.#tell("VRING_ERR", ProtocolFeature.InbandNotifications, { index, num: 0 }),
       configChanged: () => this.#tell("CONFIG_CHANGE_MSG", ProtocolFeature.Config),
@@ -88,16 +96,23 @@ export class Session implements Disposable {
   }
 
   #read(): void {
-    for (let left = BUDGET; left > 0 && this.#open && !this.#busy; left--) {
+    for (let left = BUDGET; left > 0 && this.#open; left--) {
       try {
         const incoming = this.#reader.next();
         if (incoming === undefined) return;
         if (incoming === "closed") return this.#end(undefined);
-        this.#handle(incoming);
+        if (this.#busy) this.#putOff(incoming);
+        else this.#handle(incoming);
       } catch (error) {
         return this.#end(error as Error);
       }
     }
+  }
+
+  /** Messages are read while one is being answered, as the peer may go away meanwhile. */
+  #putOff(incoming: Incoming): void {
+    this.#waiting.push(incoming);
+    if (this.#waiting.length > BUDGET) throw new VhostUserError("out-of-order", "the peer does not wait for the answer that it asked for");
   }
 
   #handle({ request, fds }: Incoming): void {
@@ -117,7 +132,6 @@ export class Session implements Disposable {
       return;
     }
     this.#busy = true;
-    this.#watch.change({ readable: false });
     void answer
       .then((reply) => this.#open && this.#answer(request, reply))
       .catch((error: Error) => this.#end(error))
@@ -126,22 +140,33 @@ export class Session implements Disposable {
 
   #goOn(): void {
     this.#busy = false;
-    if (!this.#open) return;
-    this.#watch.change({ readable: true });
-    this.#read();
+    try {
+      for (let next = this.#waiting.shift(); next !== undefined; next = this.#busy ? undefined : this.#waiting.shift()) this.#handle(next);
+    } catch (error) {
+      this.#end(error as Error);
+    }
   }
 
   /** A failure is answered where the peer can hear it; else there is no telling what it believes now. */
   #failed(request: Request, error: Error): void {
     const kind: MessageKind = REQUESTS[request.name];
     if (!(request.needReply && this.#protocol.has(ProtocolFeature.ReplyAck)) || kind.reply !== undefined) throw error;
-    this.#parts.log.warn(`${request.name} was refused: ${error.message}`, { code: VhostUserError.is(error) ? error.code : undefined });
-    this.#send(encodeReply(request.name, { value: 1n }));
+    this.#report(request.name, error);
+    this.#send(encodeReply(request.name, { value: FAILED }));
   }
 
-  #answer({ name, needReply }: Request, reply: Reply | undefined): void {
+  /** Once for each kind: a peer must not fill a log. */
+  #report(name: RequestName, error: Error): void {
+    if (this.#refused.has(name)) return;
+    this.#refused.add(name);
+    this.#parts.log.warn(`${name} was refused: ${error.message}`, { code: VhostUserError.is(error) ? error.code : undefined });
+  }
+
+  #answer({ name, needReply }: Request, reply: Reply | "empty" | undefined): void {
     const kind: MessageKind = REQUESTS[name];
-    if (kind.reply !== undefined && reply !== undefined) {
+    if (reply === "empty") {
+      this.#send(encodeEmptyReply(name));
+    } else if (kind.reply !== undefined && reply !== undefined) {
       this.#send(
         encodeReply(name, reply),
         (reply.fds ?? []).map((fd) => fd.number),
@@ -177,12 +202,12 @@ export class Session implements Disposable {
         this.#owned = true;
         return;
       case "RESET_OWNER":
-        rings.reset();
-        this.#memory.clear();
-        this.#owned = false;
+        // Long out of use; what was told stays, as some back-ends discarded it and front-ends broke.
+        rings.disable();
         return;
       case "RESET_DEVICE":
         rings.reset();
+        rings.disable();
         return;
       case "SET_MEM_TABLE":
         return this.#setMemory(request.payload, fds);
@@ -232,9 +257,7 @@ export class Session implements Disposable {
         if (device.setMtu?.(Number(request.payload.value)) !== true) throw new VhostUserError("bad-payload", "this MTU can't be");
         return;
       case "SET_BACKEND_REQ_FD":
-        this.#channel?.[Symbol.dispose]();
-        this.#channel = new BackendChannel((fds[0] as Fd).duplicate());
-        return;
+        return this.#setChannel(fds[0] as Fd);
       case "GET_CONFIG":
         return this.#getConfig(request.payload);
       case "SET_CONFIG":
@@ -250,9 +273,7 @@ export class Session implements Disposable {
       case "GET_STATUS":
         return { value: this.#status };
       case "SET_DEVICE_STATE_FD":
-        this.#transfer = new StateTransfer(request.payload, (fds[0] as Fd).duplicate(), device);
-        // No descriptor of our own: the one that was given is used.
-        return { value: NO_FD };
+        return this.#beginTransfer(request.payload, fds[0] as Fd);
       case "CHECK_DEVICE_STATE":
         return (this.#transfer?.check() ?? Promise.resolve(false)).then((worked) => ({ value: worked ? 0n : 1n }));
     }
@@ -328,6 +349,25 @@ export class Session implements Disposable {
     this.rings.memoryChanged();
   }
 
+  #beginTransfer(payload: PayloadOf<"transfer">, fd: Fd): Reply {
+    this.#transfer?.[Symbol.dispose]();
+    this.#transfer = undefined;
+    try {
+      this.#transfer = new StateTransfer(payload, fd, this.#parts.device, this.#parts.poller);
+    } catch (error) {
+      this.#report("SET_DEVICE_STATE_FD", error as Error);
+      return { value: NO_FD | FAILED };
+    }
+    // No descriptor of our own: the one that was given is used.
+    return { value: NO_FD };
+  }
+
+  #setChannel(fd: Fd): undefined {
+    const channel = new BackendChannel(fd);
+    this.#channel?.[Symbol.dispose]();
+    this.#channel = channel;
+  }
+
   #stopRing(index: number): Reply {
     const num = this.rings.stop(index);
     // Who moves the guest looks at the log after this.
@@ -335,8 +375,8 @@ export class Session implements Disposable {
     return { index, num };
   }
 
-  #getConfig({ offset, size, flags }: PayloadOf<"config">): Reply {
-    if (size > CONFIG_BYTES || offset > CONFIG_BYTES) return { offset, size: 0, flags, bytes: new Uint8Array(0) };
+  #getConfig({ offset, size, flags }: PayloadOf<"config">): Reply | "empty" {
+    if (size > CONFIG_BYTES || offset > CONFIG_BYTES) return "empty";
     const bytes = Uint8Array.from({ length: size }, (_, i) => this.#parts.device.config.read(offset + i, 1));
     return { offset, size, flags, bytes };
   }
@@ -347,22 +387,24 @@ export class Session implements Disposable {
     for (let i = 0; i < size; i++) this.#parts.device.config.write(offset + i, 1, bytes[i] as number);
   }
 
-  #getInflight({ queues, queueSize }: PayloadOf<"inflight">): Reply {
+  #getInflight({ queues, queueSize, tail }: PayloadOf<"inflight">): Reply {
     const most = this.#parts.device.queues.length;
-    if (queues > most || queueSize > 32768)
+    if (queues > most || queueSize > 32768 || tail.length > INFLIGHT_TAIL_BYTES)
       throw new VhostUserError("bad-payload", `no more than ${most} queues can have buffers in flight`);
     const mmapSize = Math.max(queues, 1) * inflightBytes(queueSize);
     this.#inflight?.[Symbol.dispose]();
     this.#inflight = Memfd.create(mmapSize, "in flight");
-    return { mmapSize, mmapOffset: 0, queues, queueSize, fds: [this.#inflight] };
+    return { mmapSize, mmapOffset: 0, queues, queueSize, tail, fds: [this.#inflight] };
   }
 
-  #setInflight({ queues, queueSize, mmapSize, mmapOffset }: PayloadOf<"inflight">, fd: Fd): undefined {
-    const sane = Number.isSafeInteger(mmapSize + mmapOffset) && mmapSize >= queues * inflightBytes(queueSize);
+  #setInflight({ queues, queueSize, mmapSize, mmapOffset, tail }: PayloadOf<"inflight">, fd: Fd): undefined {
+    const sane =
+      tail.length <= INFLIGHT_TAIL_BYTES && Number.isSafeInteger(mmapSize + mmapOffset) && mmapSize >= queues * inflightBytes(queueSize);
     if (queues > this.#parts.device.queues.length || !sane)
       throw new VhostUserError("bad-payload", "a table of buffers in flight that is too small");
+    const own = fd.duplicate();
     this.#inflight?.[Symbol.dispose]();
-    this.#inflight = fd.duplicate();
+    this.#inflight = own;
   }
 
   #end(error: Error | undefined): void {
@@ -379,9 +421,11 @@ export class Session implements Disposable {
     this.rings[Symbol.dispose]();
     this.#memory.clear();
     this.#reader[Symbol.dispose]();
+    for (const { fds } of this.#waiting.splice(0)) for (const fd of fds) fd[Symbol.dispose]();
     this.#channel?.[Symbol.dispose]();
     this.#logPlace?.fd[Symbol.dispose]();
     this.#inflight?.[Symbol.dispose]();
+    this.#transfer?.[Symbol.dispose]();
     this.space[Symbol.dispose]();
     this.#parts.socket[Symbol.dispose]();
   }
@@ -393,7 +437,7 @@ function ringFd(value: bigint, fds: readonly Fd[]): [index: number, fd: Fd | und
   if (value > (INDEX | NO_FD) || none === fds.length > 0) {
     throw new VhostUserError("bad-fds", "a ring's descriptor that says it is none, or a missing one that says it is there");
   }
-  return [Number(value & INDEX), fds[0]?.duplicate()];
+  return [Number(value & INDEX), fds[0]];
 }
 
 /** Bytes of a queue's table of buffers in flight: its head, and an entry a descriptor, in the larger of the two layouts. */
