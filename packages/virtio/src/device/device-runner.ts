@@ -40,6 +40,8 @@ export interface RunnerOwner {
   readonly host?: VirtioHost | undefined;
 }
 
+const MOST_FAULTS_LOGGED = 16;
+
 /** A device with its queues. */
 export class DeviceRunner {
   /** The device. */
@@ -49,6 +51,8 @@ export class DeviceRunner {
   readonly #owner: RunnerOwner;
   readonly #queues = new Map<number, Virtqueue>();
   readonly #reported = new Set<string>();
+  /** Queues that the driver broke, all in all. */
+  #lost = 0;
   #features: FeatureSet = FeatureSet.none;
 
   /** @param owner - the transport */
@@ -131,8 +135,15 @@ export class DeviceRunner {
 
   /** The driver broke a queue, or asked for one that can't be: says so, and lets the transport tell the driver. */
   lose(fault: RingFault): void {
-    this.log.warn(`${this.device.name}: the driver broke queue ${fault.queue} (${fault.code}): it is retired`, { ...fault });
+    this.#sayLost(fault);
     this.#owner.queueLost(fault);
+  }
+
+  /** A driver that breaks queues over and over must not fill a log. */
+  #sayLost(fault: RingFault): void {
+    if (++this.#lost > MOST_FAULTS_LOGGED) return;
+    const more = this.#lost === MOST_FAULTS_LOGGED ? "; no more is said of such" : "";
+    this.log.warn(`${this.device.name}: the driver broke queue ${fault.queue} (${fault.code}): it is retired${more}`, { ...fault });
   }
 
   /** A device is a plug-in: what it throws is reported, and goes no further. */
