@@ -12,6 +12,8 @@ export default defineConfig({
     fileParallelism: false,
     // A guest ends with the thread that started it, so that is the main one of a process.
     pool: "forks",
+    // A guest under emulation loses seconds where the host is busy: what fails is tried once more, and the report says so.
+    retry: 1,
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

@@ -69,21 +69,19 @@ test("two pairs of queues carry traffic, and a driver may use fewer", async () =
   await one.check(address(1, "ethtool -L eth0 combined 2"));
   await two.check(address(2, "ethtool -L eth0 combined 2"));
   await two.check("for port in 11 12 13 14; do nc -l -p $port -e sha256sum >/tmp/nc 2>&1 & done; sleep 0.3");
-  // Flows from either processor use the pair of that processor.
   const flows = [11, 12, 13, 14].map((port) => `taskset ${port % 2 === 0 ? 1 : 2} nc 10.0.0.2 ${port} </tmp/f >/tmp/sum${port} &`);
   await one.check(`head -c 4000000 /dev/urandom >/tmp/f\n${flows.join("\n")}\nwait`, { timeout: 40_000 });
   expect((await one.check("sort -u /tmp/sum1?; sha256sum </tmp/f")).match(/[0-9a-f]{64}/g)).toHaveLength(2);
+  // What a processor sends goes through its own pair.
+  for (const mask of [1, 2]) expect(pinged(await one.check(`taskset ${mask} ping -c 50 -i 0.01 10.0.0.2`)).received).toBe(50);
   await one.check("ethtool -L eth0 combined 1");
   expect(pinged(await one.check("ping -c 3 -i 0.1 10.0.0.2")).received).toBe(3);
   await one.quit();
   await served.until("it to leave", () => served.count("leave") === 1);
   const counters = served.said.find(({ event }) => event === "leave")?.counters ?? [];
   const frames = (name: string): number => counters.find((each) => each.name === name)?.frames ?? 0;
-  expect([frames("transmit 0") > 100, frames("transmit 1") > 100, frames("receive 0") + frames("receive 1") > 100]).toEqual([
-    true,
-    true,
-    true,
-  ]);
+  const used = ["transmit 0", "transmit 1"].map((name) => frames(name) >= 25);
+  expect([used, frames("receive 0") + frames("receive 1") >= 100]).toEqual([[true, true], true]);
 });
 
 test("a gateway leases an address, answers a ping, and the capture has it all", async () => {
