@@ -6,7 +6,7 @@
 export { DatagramBackend, type DatagramPaths, StreamBackend } from "./backend/socket-backend.ts";
 export { type HostBackendOptions, TapBackend } from "./backend/tap-backend.ts";
 export { HostLinuxError, type HostLinuxErrorCode, type HostLinuxErrorFields } from "./error/host-linux-error.ts";
-export { EventFd } from "./fd/event-fd.ts";
+export { EventFd, isEventFd } from "./fd/event-fd.ts";
 export { EventFdNotifier, eventFdOpener } from "./fd/event-fd-notifier.ts";
 export { Fd } from "./fd/fd.ts";
 export { type PollerOption, passSpace, takeSpace } from "./link/pass-space.ts";

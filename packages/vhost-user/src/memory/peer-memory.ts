@@ -68,6 +68,8 @@ export class PeerMemory {
       fresh,
       this.#regions.filter((each) => !kept.includes(each)),
     );
+    // A table says each region once, however often it was added before.
+    for (const each of kept) each.times = 1;
   }
 
   /** Adds a region. @throws {@link VhostUserError} `bad-memory`, with the map as it was */

@@ -1,6 +1,5 @@
 /** What a front-end says of a ring, piece by piece, until it can run. @module */
-import { readlinkSync } from "node:fs";
-import { EventFd, type Fd } from "@virtspace/host-linux";
+import { EventFd, type Fd, isEventFd } from "@virtspace/host-linux";
 import type { InFlightBuffer } from "@virtspace/virtio";
 import { VhostUserError } from "../error/vhost-user-error.ts";
 import type { PayloadOf } from "../protocol/layout.ts";
@@ -48,6 +47,5 @@ export class Vring implements Disposable {
 }
 
 function requireEventFd(which: string, fd: Fd): void {
-  const is = readlinkSync(`/proc/self/fd/${fd.number}`);
-  if (is !== "anon_inode:[eventfd]") throw new VhostUserError("bad-fds", `a ring's ${which} is an eventfd, not ${is}`);
+  if (!isEventFd(fd)) throw new VhostUserError("bad-fds", `a ring's ${which} is an eventfd, and this is none`);
 }

@@ -189,6 +189,19 @@ describe.each(layouts)("%s", (_, features) => {
     expect(server.log.lines).toEqual([]);
   });
 
+  test("a region that was added once for each pair of queues stays until it was removed as often; a table says it once", async () => {
+    using server = new EchoServer(folder.at("socket"));
+    using frontEnd = await FrontEnd.started(server.path, { features });
+    const more = frontEnd.addMemory(0x1000_0000, 0x10_0000);
+    const add = () => frontEnd.told("ADD_MEM_REG", more.payload, [more.file]);
+    const remove = () => frontEnd.told("REM_MEM_REG", more.payload);
+    expect([await add(), await add(), await remove(), await remove(), await remove()]).toEqual([0, 0, 0, 0, 1]);
+    expect([await add(), await add()]).toEqual([0, 0]);
+    await frontEnd.tellMemory();
+    expect([await remove(), await remove()]).toEqual([0, 1]);
+    expect(await frontEnd.echo([7])).toEqual([7]);
+  });
+
   test("buffers that the device has are not lost when the table moves its ring", async () => {
     using server = new EchoServer(folder.at("socket"));
     using frontEnd = await FrontEnd.started(server.path, { features });
