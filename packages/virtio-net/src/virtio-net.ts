@@ -184,6 +184,8 @@ export class VirtioNet implements VirtioDevice, NetworkEndpoint, Disposable {
         },
         changed: () => this.#changed(),
       });
+    } else if (pair >= this.#pairsOf(queue.features)) {
+      // Nobody agreed on such a queue: what is in it stays there.
     } else if (index % 2 === 0) {
       const counters = this.counters[index] as NetQueueCounters;
       this.#receivers[pair] = new Receiver(queue, { counters, roomAgain: () => this.#port.roomAgain() });
@@ -211,8 +213,12 @@ export class VirtioNet implements VirtioDevice, NetworkEndpoint, Disposable {
 
   /** The control queue comes behind the pairs that the driver knows of. */
   #controlIndex(features: FeatureSet): number {
-    if (!features.has(NetFeature.CtrlVq)) return -1;
-    return features.has(NetFeature.Mq) || features.has(NetFeature.Rss) ? 2 * this.#pairs : 2;
+    return features.has(NetFeature.CtrlVq) ? 2 * this.#pairsOf(features) : -1;
+  }
+
+  /** Pairs that the driver knows of. */
+  #pairsOf(features: FeatureSet): number {
+    return features.has(NetFeature.Mq) || features.has(NetFeature.Rss) ? this.#pairs : 1;
   }
 
   enableQueue(index: number, enabled: boolean): void {

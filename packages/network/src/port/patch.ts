@@ -15,7 +15,12 @@ export class Patch implements Disposable {
     const there = new CableEnd(`to ${one.name}`);
     this.#other = other.plug(there);
     here.way = this.#other;
-    this.port = one.plug(here);
+    try {
+      this.port = one.plug(here);
+    } catch (error) {
+      this.#other[Symbol.dispose]();
+      throw error;
+    }
     there.way = this.port;
     this.port.onRoom(() => this.#other.roomAgain());
     this.#other.onRoom(() => this.port.roomAgain());

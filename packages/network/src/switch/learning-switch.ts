@@ -92,7 +92,10 @@ export class LearningSwitch implements NetworkBackend {
     }
     if (!this.#forwardTo(to, from, frame)) return false;
     this.#table.learn(source, from, now);
-    Object.assign(flow, { target, source, port: to, version: this.#table.version });
+    flow.target = target;
+    flow.source = source;
+    flow.port = to;
+    flow.version = this.#table.version;
     return true;
   }
 

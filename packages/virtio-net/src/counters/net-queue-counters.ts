@@ -10,7 +10,7 @@
  * - `filtered`: the driver did not ask for such frames
  * - `link-down`: the link is down
  * - `disabled`: the queue is
- * - `gone`: its memory went away
+ * - `gone`: its memory went away, or its queue, which the driver broke
  */
 export type NetDropReason = "bad-header" | "short" | "bad-buffer" | "too-big" | "filtered" | "link-down" | "disabled" | "gone";
 

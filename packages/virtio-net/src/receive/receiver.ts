@@ -64,7 +64,8 @@ export class Receiver {
   receive(frame: Frame, hash: FlowHash | undefined): boolean {
     const { counters } = this.#owner;
     const refusal = this.#collect(this.#headerBytes + frame.length);
-    if (refusal === "none") {
+    // A queue that the driver broke will have no room again: nobody is to wait for it.
+    if (refusal === "none" && this.#queue.running) {
       counters.waits++;
       return false;
     }
@@ -79,7 +80,7 @@ export class Receiver {
       counters.frames++;
       counters.bytes += frame.length;
     } else {
-      countDrop(counters, refusal ?? "gone");
+      countDrop(counters, refusal === undefined || refusal === "none" ? "gone" : refusal);
     }
     return true;
   }

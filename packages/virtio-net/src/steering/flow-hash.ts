@@ -44,6 +44,8 @@ const TYPES: Readonly<Record<Exclude<FlowKind, "none">, readonly [type: number, 
 export class FlowHasher {
   readonly #key: Uint8Array;
   readonly #types: number;
+  /** One for all frames. */
+  readonly #result = { value: 0, report: 0 };
 
   /** @param types - the kinds that are wanted; @param key - as many bytes as an input has, and 4 more */
   constructor(types: number, key: Uint8Array) {
@@ -51,17 +53,23 @@ export class FlowHasher {
     this.#key = key;
   }
 
-  /** The hash of a flow; undefined where the driver wants none of its kind. */
+  /** The hash of a flow, good until the next one; undefined where the driver wants none of its kind. */
   hash(flow: Flow): FlowHash | undefined {
     if (flow.kind === "none") return undefined;
     const [type, report] = TYPES[flow.kind];
     if ((this.#types & type) !== 0) {
       const ports = flow.kind.startsWith("ip") ? 0 : 4;
-      return { value: this.#toeplitz(flow.bytes, flow.addressBytes + ports), report };
+      return this.#hashed(flow, flow.addressBytes + ports, report);
     }
     // Ports are not wanted: addresses may be.
     const [plain, plainReport] = TYPES[flow.addressBytes === 32 ? "ip6" : "ip4"];
-    return (this.#types & plain) === 0 ? undefined : { value: this.#toeplitz(flow.bytes, flow.addressBytes), report: plainReport };
+    return (this.#types & plain) === 0 ? undefined : this.#hashed(flow, flow.addressBytes, plainReport);
+  }
+
+  #hashed({ bytes }: Flow, length: number, report: number): FlowHash {
+    this.#result.value = this.#toeplitz(bytes, length);
+    this.#result.report = report;
+    return this.#result;
   }
 
   #toeplitz(input: Uint8Array, length: number): number {
