@@ -13,12 +13,17 @@ export interface BackendChoice {
   readonly pcap?: string | undefined;
   /** Told when what the network leads to went away. */
   readonly onGone: (name: string) => void;
+  /** Told at the end where the capture lacks frames. */
+  readonly onSkipped: (file: string, frames: number) => void;
 }
 
 /** A network, made. Dispose it to take it down. */
 export interface MadeBackend extends AsyncDisposable {
   readonly backend: NetworkBackend;
 }
+
+/** What waits for a slow disk: guests must not fill this process's memory with what they send. */
+const MOST_UNWRITTEN_BYTES = 64 * 1024 * 1024;
 
 /** What is wrong with a choice: for the command line to say. */
 export class BackendChoiceError extends Error {
@@ -30,7 +35,7 @@ export class BackendChoiceError extends Error {
  *
  * @throws {@link BackendChoiceError} for a choice that makes no sense; `HostLinuxError` for one that can't be had
  */
-export function makeBackend({ backend: choice, gateway, pcap, onGone }: BackendChoice): MadeBackend {
+export function makeBackend({ backend: choice, gateway, pcap, onGone, onSkipped }: BackendChoice): MadeBackend {
   const stack = new AsyncDisposableStack();
   const network = choice === "loopback" ? new Loopback() : new LearningSwitch();
   const beyond = uplink(choice, onGone);
@@ -44,7 +49,12 @@ export function makeBackend({ backend: choice, gateway, pcap, onGone }: BackendC
   // What can't be written is told once; the network goes on.
   file.on("error", (error) => onGone(`${pcap}: ${error.message}`));
   stack.defer(() => new Promise<void>((resolve) => file.end(() => resolve())));
-  const writer = new PcapngWriter((bytes) => void (file.writable && file.write(bytes)));
+  const writer = new PcapngWriter((bytes) => void (file.writable && file.write(bytes)), {
+    hasRoom: () => file.writableLength < MOST_UNWRITTEN_BYTES,
+  });
+  stack.defer(() => {
+    if (writer.skipped > 0) onSkipped(pcap, writer.skipped);
+  });
   return { backend: captured(network, writer), [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 

@@ -37,6 +37,13 @@ export async function serveNet(options: ServeNetOptions, reporter: Reporter, sig
     makeBackend({
       ...options,
       onGone: (name) => reporter.say({ event: "gone", name, text: `${name} went away: guests stay, and reach each other` }),
+      onSkipped: (file, frames) =>
+        reporter.say({
+          event: "skipped",
+          file,
+          frames,
+          text: `${file} lacks ${frames} frames: they came faster than they could be written`,
+        }),
     }),
   );
   const names = new Map<Guest, string>();

@@ -61,3 +61,15 @@ test("a capture keeps the start of long frames, and nothing of what was not take
   expect(one.send(two.mac)).toBe(false);
   expect(blocks(chunks)).toHaveLength(before);
 });
+
+test("a capture whose file has no room skips frames, counts them, and never an interface", () => {
+  const chunks: Uint8Array[] = [];
+  let room = false;
+  const writer = new PcapngWriter((bytes) => chunks.push(bytes), { hasRoom: () => room });
+  const backend = captured(new LearningSwitch(), writer);
+  const [one] = [new Station(backend, 1), new Station(backend, 2)];
+  one.send(BROADCAST, [1]);
+  room = true;
+  one.send(BROADCAST, [2]);
+  expect([writer.skipped, blocks(chunks).map(({ type }) => type)]).toEqual([2, [0x0a0d0d0a, 1, 1, 6, 6]]);
+});

@@ -15,6 +15,8 @@ export interface CaptureOptions {
   readonly snapLength?: number;
   /** Milliseconds since 1970; the wall clock unless given. */
   readonly now?: () => number;
+  /** Whether the sink can take more: while it can't, frames are skipped, and the capture has a hole. It always can unless given. */
+  readonly hasRoom?: () => boolean;
 }
 
 /** Which way a frame went, as the device sees it. */
@@ -34,12 +36,16 @@ export class PcapngWriter {
   readonly #sink: CaptureSink;
   readonly #snapLength: number;
   readonly #now: () => number;
+  readonly #hasRoom: () => boolean;
+  /** Frames that were not written, as the sink had no room. */
+  skipped = 0;
   #interfaces = 0;
 
-  constructor(sink: CaptureSink, { snapLength = 65535, now = Date.now }: CaptureOptions = {}) {
+  constructor(sink: CaptureSink, { snapLength = 65535, now = Date.now, hasRoom = () => true }: CaptureOptions = {}) {
     this.#sink = sink;
     this.#snapLength = snapLength;
     this.#now = now;
+    this.#hasRoom = hasRoom;
     const block = new Block(SECTION_HEADER, 16);
     block.u32(BYTE_ORDER);
     block.u16(1);
@@ -67,6 +73,10 @@ export class PcapngWriter {
 
   /** Writes a frame as it is at this moment. */
   frame(interfaceNumber: number, frame: Frame, direction: Direction): void {
+    if (!this.#hasRoom()) {
+      this.skipped++;
+      return;
+    }
     const kept = Math.min(frame.length, this.#snapLength);
     const block = new Block(ENHANCED_PACKET, 20 + pad4(kept) + 12);
     const microseconds = Math.floor(this.#now() * 1000);
