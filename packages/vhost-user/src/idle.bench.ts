@@ -17,11 +17,13 @@ using server = VhostUserServer.listen({ path, device: (number) => new VirtioNet(
 using stack = new DisposableStack();
 // The first one brings what all share.
 stack.use(await FrontEnd.started(path));
-gc?.();
-const before = process.memoryUsage().rss;
+const heap = (): number => {
+  gc?.();
+  return process.memoryUsage().heapUsed;
+};
+const before = heap();
 for (let i = 1; i < CONNECTIONS; i++) stack.use(await FrontEnd.started(path));
-gc?.();
-const each = (process.memoryUsage().rss - before) / (CONNECTIONS - 1);
+const each = (heap() - before) / (CONNECTIONS - 1);
 await wait(500);
 const cpu = process.cpuUsage();
 await wait(SECONDS * 1000);
@@ -30,7 +32,7 @@ const share = (user + system) / (SECONDS * 1e6);
 if (server.guests.length !== CONNECTIONS) throw new Error(`only ${server.guests.length} are connected`);
 const rows: Row[] = [
   limitRow(`${CONNECTIONS} idle connections, of one core`, share * 100, 1, (value) => `${value.toFixed(2)} %`),
-  { what: "memory of an idle connection, with the front-end's side of it", median: `${(each / 1024).toFixed(0)} KiB` },
+  { what: "heap of an idle connection, with the front-end's side of it", median: `${(each / 1024).toFixed(0)} KiB` },
 ];
 report("vhost-user", rows);
 process.exit();
