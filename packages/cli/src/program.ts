@@ -1,5 +1,6 @@
 /** The command line: what there is, what it takes, and how it ends. @module */
 import { HostLinuxError } from "@virtspace/host-linux";
+import { VhostUserError } from "@virtspace/vhost-user";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { createLogUpdate } from "log-update";
 import { jsonReporter, type LiveArea, type Output, type Reporter, textReporter } from "./report/reporter.ts";
@@ -60,6 +61,7 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
     .addOption(new Option("--queue-size <entries>", "the most descriptors of a queue").default(1024).argParser(wholeNumber(2, 32768)))
     .addOption(new Option("--mtu <bytes>", "the largest payload of a frame, told to guests").argParser(wholeNumber(68, 65535)))
     .addOption(new Option("--uid <user>", "serve only processes of this user").argParser(wholeNumber(0, 2 ** 32 - 2)))
+    .option("--no-journal", "don't keep in PATH.rings where rings stand: after a crash packed rings hang then")
     .option("--unsealed", "take memory that its owner can shrink, and end this process by that", false)
     .addOption(new Option("--interval <seconds>", "how often counters are shown").default(1).argParser(wholeNumber(1, 3600)))
     .option("--json", "say what happens as an object a line", false)
@@ -95,7 +97,12 @@ function exitCode(error: unknown, stderr: Output): number {
     stderr.write(`error: ${error.message}\n`);
     return Exit.Usage;
   }
-  const text = HostLinuxError.is(error) ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const text =
+    HostLinuxError.is(error) || VhostUserError.is(error)
+      ? error.message
+      : error instanceof Error
+        ? (error.stack ?? error.message)
+        : String(error);
   stderr.write(`error: ${text}\n`);
   return Exit.Failed;
 }

@@ -150,7 +150,7 @@ export interface FrontEndOptions {
 
 /** A front-end: its socket, its guest's memory, its guest's drivers. */
 export class FrontEnd implements Disposable {
-  readonly stream: MessageStream;
+  stream: MessageStream;
   /** The guest's memory. */
   readonly space: VirtAddressSpace = VirtAddressSpace.create({ name: "guest" });
   readonly regions: GuestRegion[] = [];
@@ -177,6 +177,16 @@ export class FrontEnd implements Disposable {
     await frontEnd.tellMemory();
     for (let index = 0; index < (options.rings ?? 1); index++) await frontEnd.startRing(frontEnd.addRing(index, options.size));
     return frontEnd;
+  }
+
+  /** Goes to a back-end that comes after another: the guest notices nothing. */
+  async comeAgain(path: string): Promise<void> {
+    this.stream.socket[Symbol.dispose]();
+    const { received } = this.stream;
+    this.stream = new MessageStream(UnixSocket.connect(path));
+    this.stream.received.push(...received);
+    await this.greet({ features: this.features });
+    await this.tellMemory();
   }
 
   /** Keeps something until the end. */

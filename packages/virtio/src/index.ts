@@ -18,7 +18,14 @@ export { VirtioMmio, type VirtioMmioOptions } from "./mmio/virtio-mmio.ts";
 export { Chain } from "./queue/chain.ts";
 export { openVirtqueue } from "./queue/open-virtqueue.ts";
 export { isQueueSize, MAX_QUEUE_SIZE, type QueueConfig } from "./queue/queue-config.ts";
+export type { QueueJournal } from "./queue/queue-journal.ts";
 export type { ChainHandler, ServeOptions } from "./queue/queue-server.ts";
-export { freshQueueState, type InFlightBuffer, type QueueState } from "./queue/queue-state.ts";
+export {
+  freshQueueState,
+  type InFlightBuffer,
+  type JournalledBuffer,
+  type QueueState,
+  type RingDescriptor,
+} from "./queue/queue-state.ts";
 export type { RingFault, RingFaultCode } from "./queue/ring-fault.ts";
 export { type QueueCounters, type QueueOwner, Virtqueue } from "./queue/virtqueue.ts";

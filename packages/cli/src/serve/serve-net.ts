@@ -21,6 +21,8 @@ export interface ServeNetOptions {
   /** The only user that is served. */
   readonly uid?: number | undefined;
   readonly unsealed: boolean;
+  /** Whether it is written down beside the socket what cards took from rings. */
+  readonly journal: boolean;
   /** Seconds between counters. */
   readonly interval: number;
 }
@@ -30,7 +32,7 @@ const MAC_PREFIX = 0x5254_0000_0000;
 
 /** Serves until the signal is raised. @returns when all is given back */
 export async function serveNet(options: ServeNetOptions, reporter: Reporter, signal: AbortSignal): Promise<void> {
-  const { socket: paths, backend: choice, queues, queueSize, mtu, uid, unsealed, interval } = options;
+  const { socket: paths, backend: choice, queues, queueSize, mtu, uid, unsealed, journal, interval } = options;
   await using stack = new AsyncDisposableStack();
   const log = logTo(reporter);
   const network = stack.use(
@@ -55,6 +57,7 @@ export async function serveNet(options: ServeNetOptions, reporter: Reporter, sig
       log,
       unsealed,
       ...(uid !== undefined && { uid }),
+      ...(journal && { journal: `${path}.rings` }),
       device: () => {
         const number = ++count;
         const card = new VirtioNet({

@@ -11,6 +11,7 @@
  * - `bad-ring`: a ring that is not there, or whose addresses are nowhere
  * - `cut-off`: the peer went away in the middle of a message
  * - `state-failed`: the device's state could not be written or taken
+ * - `bad-journal`: the directory that is to keep where rings stand is not this user's own
  * - `refused`: the peer's user is not the one that is served
  */
 export type VhostUserErrorCode =
@@ -24,6 +25,7 @@ export type VhostUserErrorCode =
   | "bad-ring"
   | "cut-off"
   | "state-failed"
+  | "bad-journal"
   | "refused";
 
 /** An error of this package. What a peer does wrong ends in the log as one, or as the reply it asked for; none is thrown at a caller. */

@@ -53,6 +53,15 @@ export class PeerMemory {
     return undefined;
   }
 
+  /** Which file one of the peer's own addresses is in, and where: the same for who comes after. */
+  place(userAddress: number): string | undefined {
+    for (const each of this.#regions) {
+      const offset = userAddress - each.userAddress;
+      if (offset >= 0 && offset < each.size) return `${each.file}-${(each.mmapOffset + offset).toString(16)}`;
+    }
+    return undefined;
+  }
+
   /**
    * Takes a whole table in place of the one before.
    *
@@ -134,7 +143,7 @@ function offer(payload: RegionPayload, fd: Fd): Offered {
     size > 0 && within(guestAddress) && within(userAddress) && within(mmapOffset) && tryGpa(guestAddress + size - 1) !== undefined;
   if (!sane) throw new VhostUserError("bad-memory", `a region of ${size} bytes at ${guestAddress} is empty, or past all memory`);
   const { dev, ino } = fstatSync(fd.number);
-  return { payload, fd, file: `${dev}:${ino}` };
+  return { payload, fd, file: `${dev}-${ino}` };
 }
 
 function same(region: PeerRegion, { payload, file }: Offered): boolean {

@@ -1,6 +1,6 @@
 /** What a front-end says of a ring, piece by piece, until it can run. @module */
 import { EventFd, type Fd, isEventFd } from "@virtspace/host-linux";
-import type { InFlightBuffer } from "@virtspace/virtio";
+import type { QueueState } from "@virtspace/virtio";
 import { VhostUserError } from "../error/vhost-user-error.ts";
 import type { PayloadOf } from "../protocol/layout.ts";
 
@@ -14,7 +14,9 @@ export class Vring implements Disposable {
   /** Where it stands: split, an index; packed, two with their wrap counters. Undefined until it ran or somebody said. */
   base: number | undefined;
   /** What the device had not given back when the ring was ended: it is processed again when the ring goes on. */
-  inFlight: readonly InFlightBuffer[] = [];
+  inFlight: QueueState["inFlight"] = [];
+  /** Whether the front-end moved it after it ran: then what was written down of it is void. */
+  moved = false;
   addresses: RingAddresses | undefined;
   enabled = false;
   /** Whether a kick's descriptor, or its absence, was told: then the ring is started. */

@@ -8,6 +8,7 @@ import { EventLoopPoller, HostLinuxError, type Poller, UnixListener, UnixSocket,
 import type { VirtAddressSpace } from "@virtspace/virt-address-space";
 import { type DeviceRunner, type Logger, silentLogger } from "@virtspace/virtio";
 import { VhostUserError } from "../error/vhost-user-error.ts";
+import { closeRingDirectory, openRingDirectory, RingFiles } from "../inflight/ring-files.ts";
 import { Session } from "../session/session.ts";
 import type { VhostUserDevice } from "../session/vhost-user-device.ts";
 
@@ -43,6 +44,11 @@ export interface ServeOptions {
   readonly mode?: number;
   /** Whether memory is taken that its owner can shrink: he can end this process then. */
   readonly unsealed?: boolean;
+  /**
+   * A directory of this user's own where it is written down what devices have taken from rings, so that a server that comes after
+   * this one was killed goes on: for front-ends that don't keep that themselves. Nowhere unless given.
+   */
+  readonly journal?: string;
   /** A front-end has come. */
   readonly onJoin?: (guest: Guest) => void;
   /** A front-end is gone; with an error where it did something wrong. */
@@ -81,19 +87,32 @@ export class VhostUserServer implements Disposable {
    * Listens at a path, which nobody else may have.
    *
    * Throws `HostLinuxError` `socket-in-use`, `system-call`, `invalid-argument`.
+   *
+   * @throws {@link VhostUserError} `bad-journal`
    */
   static listen(options: ServeOptions): VhostUserServer {
     const server = new VhostUserServer(options);
-    const { path, mode = 0o600 } = options;
+    const { path, mode = 0o600, journal } = options;
     const listener = UnixListener.listen(path, { mode });
+    try {
+      if (journal !== undefined) openRingDirectory(journal);
+    } catch (error) {
+      listener[Symbol.dispose]();
+      throw error;
+    }
     server.#listener = listener;
     server.#watch = server.#poller.watch(listener, { readable: true }, () => server.#accept(listener));
     return server;
   }
 
-  /** Connects to a path where a front-end listens, again and again. */
+  /**
+   * Connects to a path where a front-end listens, again and again.
+   *
+   * @throws {@link VhostUserError} `bad-journal`
+   */
   static connect(options: ConnectOptions): VhostUserServer {
     const server = new VhostUserServer(options);
+    if (options.journal !== undefined) openRingDirectory(options.journal);
     server.#retryMilliseconds = options.retryMilliseconds ?? 1000;
     server.#connect();
     return server;
@@ -130,7 +149,7 @@ export class VhostUserServer implements Disposable {
   }
 
   #begin(socket: UnixSocket): void {
-    const { uid, device: make, unsealed = false, onJoin } = this.#options;
+    const { uid, device: make, unsealed = false, journal, onJoin } = this.#options;
     const credentials = socket.credentials();
     if (uid !== undefined && credentials.uid !== uid) {
       const error = new VhostUserError("refused", `a process of user ${credentials.uid} was refused: user ${uid} alone is served`);
@@ -155,6 +174,7 @@ export class VhostUserServer implements Disposable {
       poller: this.#poller,
       log: this.#log,
       unsealed,
+      files: journal === undefined ? undefined : new RingFiles(journal, credentials.pid),
       ended: (error) => this.#ended(guest, error),
     });
     const guest: Guest = { number, pid: credentials.pid, device, space: session.space, runner: session.rings.runner, session };
@@ -183,6 +203,7 @@ export class VhostUserServer implements Disposable {
       this.#options.onLeave?.(guest, undefined);
     }
     this.#guests.clear();
+    if (this.#options.journal !== undefined) closeRingDirectory(this.#options.journal);
   }
 }
 

@@ -5,12 +5,25 @@
  * @module
  */
 import type { Fd, Poller } from "@virtspace/host-linux";
-import type { VirtAddressSpace } from "@virtspace/virt-address-space";
-import { DeviceRunner, FeatureSet, freshQueueState, isQueueSize, type Logger, type QueueState, VirtioFeature } from "@virtspace/virtio";
+import type { GuestAddress, VirtAddressSpace } from "@virtspace/virt-address-space";
+import {
+  DeviceRunner,
+  FeatureSet,
+  freshQueueState,
+  isQueueSize,
+  type Logger,
+  type QueueJournal,
+  type QueueState,
+  VirtioFeature,
+} from "@virtspace/virtio";
 import { VhostUserError } from "../error/vhost-user-error.ts";
+import { openPackedTable, type PackedRing } from "../inflight/packed-journal.ts";
+import { voidTable } from "../inflight/ring-position.ts";
+import type { RingTables } from "../inflight/ring-tables.ts";
+import { openSplitTable } from "../inflight/split-journal.ts";
 import type { PeerMemory } from "../memory/peer-memory.ts";
 import type { PayloadOf } from "../protocol/layout.ts";
-import { Vring } from "../ring/vring.ts";
+import { type RingAddresses, Vring } from "../ring/vring.ts";
 import type { VhostUserDevice } from "./vhost-user-device.ts";
 
 /** What rings need of their session. */
@@ -19,6 +32,7 @@ export interface RingsOwner {
   readonly memory: PeerMemory;
   readonly poller: Poller;
   readonly log: Logger;
+  readonly tables: RingTables;
   /** Whether the driver's notifications may come by messages. */
   kicksInBand(): boolean;
   /** A ring without a descriptor for interrupts has one. */
@@ -88,9 +102,7 @@ export class Rings implements Disposable {
 
   /** Settles the features. @throws {@link VhostUserError} `out-of-order` while rings run under others */
   setFeatures(features: FeatureSet, enabledFromStart: boolean): void {
-    if (this.running && !features.equals(this.#features)) {
-      throw new VhostUserError("out-of-order", "features can't change while rings run");
-    }
+    if (!features.equals(this.#features)) this.requireAllStopped("features");
     if (!features.equals(this.#features)) this.#restartDevice();
     this.#features = features;
     if (enabledFromStart) for (const ring of this.#rings) ring.enabled = true;
@@ -122,7 +134,10 @@ export class Rings implements Disposable {
     if (!this.packed && num > 0xffff) throw new VhostUserError("bad-ring", `ring ${index} can't stand at ${num}: indices have 16 bits`);
     const ring = this.ring(index);
     // Who says something else than where it stood means another ring.
-    if (ring.base !== num) ring.inFlight = [];
+    if (ring.base !== num) {
+      ring.moved = ring.base !== undefined;
+      ring.inFlight = [];
+    }
     ring.base = num;
   }
 
@@ -182,6 +197,11 @@ export class Rings implements Disposable {
     for (const index of this.#rings.keys()) if (!this.#running.has(index)) this.#start(index);
   }
 
+  /** @throws {@link VhostUserError} `out-of-order` while a ring runs */
+  requireAllStopped(what: string): void {
+    if (this.running) throw new VhostUserError("out-of-order", `${what} can't change while rings run`);
+  }
+
   #requireStopped(index: number, what: string): void {
     if (this.#running.has(index)) throw new VhostUserError("out-of-order", `ring ${index} runs: ${what} can't change`);
   }
@@ -205,9 +225,9 @@ export class Rings implements Disposable {
     if (!isQueueSize(ring.size, this.packed)) throw new VhostUserError("bad-ring", `ring ${index} can't have ${ring.size} descriptors`);
     this.#startDevice();
     const [descriptors, driver, used] = places as [never, never, never];
-    const state = this.#state(ring, used);
+    const { state, journal } = this.#openTable(index, ring, places);
     this.#running.set(index, { watch: this.#awaitKicks(index, ring), places });
-    const runs = this.runner.startQueue({ index, size: ring.size, descriptors, driver, device: used, state });
+    const runs = this.runner.startQueue({ index, size: ring.size, descriptors, driver, device: used, state, journal });
     if (runs) device.enableQueue?.(index, ring.enabled);
   }
 
@@ -232,6 +252,30 @@ export class Rings implements Disposable {
     // What is in flight is what the driver misses; where it misses another number, this is another driver's ring.
     const same = ((available - index) & 0xffff) === inFlight.length;
     return { available, used: index, inFlight: same ? inFlight : [] };
+  }
+
+  /** Where a ring goes on by what was written down of it, and where that goes on. */
+  #openTable(index: number, ring: Vring, [descriptors, , used]: readonly number[]): { state: QueueState; journal?: QueueJournal } {
+    const { size } = ring;
+    const { packed } = this;
+    const { tables, memory, space, log } = this.#owner;
+    const state = this.#state(ring, used as number);
+    const place = memory.place((ring.addresses as RingAddresses).descriptors) as string;
+    try {
+      const table = tables.table({ index, size, packed, place });
+      if (table === undefined) return { state };
+      if (ring.moved) voidTable(table);
+      ring.moved = false;
+      const opened = packed
+        ? openPackedTable(table, size, packedRing(space, descriptors as number, size), state)
+        : openSplitTable(table, size, state);
+      // What this process had is known better than what it wrote down.
+      const same = state.inFlight.length > 0 && sameIds(state.inFlight, opened.state.inFlight);
+      return same ? { ...opened, state: { ...opened.state, inFlight: state.inFlight } } : opened;
+    } catch (cause) {
+      log.warn(`what is in flight in ring ${index} can't be written down`, { cause });
+      return { state };
+    }
   }
 
   #startDevice(): void {
@@ -277,6 +321,20 @@ export class Rings implements Disposable {
     this.reset();
     for (const ring of this.#rings) ring[Symbol.dispose]();
   }
+}
+
+function packedRing(space: VirtAddressSpace, ring: number, size: number): PackedRing {
+  const bytes = new Uint8Array(16 * size);
+  space.copyFrom(ring as GuestAddress, bytes);
+  return {
+    copy: new DataView(bytes.buffer),
+    setFlags: (at, flags) => void space.writeU16((ring + 16 * at + 14) as GuestAddress, flags),
+  };
+}
+
+function sameIds(one: QueueState["inFlight"], other: QueueState["inFlight"]): boolean {
+  const ids = new Set(one.map(({ id }) => id));
+  return ids.size === other.length && other.every(({ id }) => ids.has(id));
 }
 
 /** A queue's position in the one number of VRING_BASE. */

@@ -531,7 +531,8 @@ test("the status is kept, and 0 stops all rings", async () => {
 
 test("a table of buffers in flight is given, in QEMU's length and in the document's, and taken back", async () => {
   using server = new EchoServer(folder.at("socket"));
-  using frontEnd = await FrontEnd.started(server.path);
+  using frontEnd = FrontEnd.connect(server.path);
+  await frontEnd.greet();
   for (const tail of [4, 0]) {
     const asked = { mmapSize: 0, mmapOffset: 0, queues: 4, queueSize: 256, tail: new Uint8Array(tail) };
     const given = await frontEnd.ask("GET_INFLIGHT_FD", asked);

@@ -5,10 +5,12 @@
  * @see QEMU, docs/interop/vhost-user.rst
  * @module
  */
-import { type Fd, Memfd, type Poller, type UnixSocket, type Watch } from "@virtspace/host-linux";
+import type { Fd, Poller, UnixSocket, Watch } from "@virtspace/host-linux";
 import { VirtAddressSpace } from "@virtspace/virt-address-space";
 import { FeatureSet, type Logger, QUEUE_FEATURES } from "@virtspace/virtio";
 import { VhostUserError } from "../error/vhost-user-error.ts";
+import type { RingFiles } from "../inflight/ring-files.ts";
+import { RingTables } from "../inflight/ring-tables.ts";
 import { MOST_REGIONS, PeerMemory } from "../memory/peer-memory.ts";
 import { SharedLog } from "../memory/shared-log.ts";
 import { type PayloadOf, readRegions } from "../protocol/layout.ts";
@@ -28,6 +30,8 @@ export interface SessionParts {
   readonly poller: Poller;
   readonly log: Logger;
   readonly unsealed: boolean;
+  /** Where to write down what is in flight, if the front-end keeps no tables of it. */
+  readonly files: RingFiles | undefined;
   /** The session has ended; an error where the peer did something wrong. */
   ended(error: Error | undefined): void;
 }
@@ -39,8 +43,6 @@ const FAILED = 1n;
 /** Messages of one turn of the event loop. */
 const BUDGET = 64;
 const CONFIG_BYTES = 256;
-/** What a compiler puts behind a table of buffers in flight. */
-const INFLIGHT_TAIL_BYTES = 4;
 
 type Reply = Readonly<Record<string, unknown>> & { readonly fds?: readonly Fd[] };
 /** An answer without a payload says that there is none. */
@@ -54,6 +56,7 @@ export class Session implements Disposable {
   readonly rings: Rings;
   readonly #parts: SessionParts;
   readonly #memory: PeerMemory;
+  readonly #tables: RingTables;
   readonly #reader: MessageReader;
   readonly #watch: Watch;
   #protocol: FeatureSet = FeatureSet.none;
@@ -64,7 +67,6 @@ export class Session implements Disposable {
   /** Whether the features say that what is written is logged. */
   #logging = false;
   #transfer: StateTransfer | undefined;
-  #inflight: Fd | undefined;
   #status = 0n;
   /** Kinds of messages that were refused. */
   readonly #refused = new Set<RequestName>();
@@ -74,15 +76,17 @@ export class Session implements Disposable {
   #open = true;
 
   constructor(parts: SessionParts) {
-    const { socket, device, poller, log, unsealed } = parts;
+    const { socket, device, poller, log, unsealed, files } = parts;
     this.#parts = parts;
     this.#memory = new PeerMemory(this.space, unsealed);
+    this.#tables = new RingTables(device.queues.length, files, unsealed);
     this.#reader = new MessageReader(socket);
     this.rings = new Rings(device, {
       space: this.space,
       memory: this.#memory,
       poller,
       log,
+      tables: this.#tables,
       kicksInBand: () => this.#protocol.has(ProtocolFeature.InbandNotifications),
       callInBand: (index) => this.#tell("VRING_CALL", ProtocolFeature.InbandNotifications, { index, num: 0 }),
       errorInBand: (index) => this.#tell("VRING_ERR", ProtocolFeature.InbandNotifications, { index, num: 0 }),
@@ -206,7 +210,7 @@ export class Session implements Disposable {
         rings.disable();
         return;
       case "RESET_DEVICE":
-        rings.reset();
+        this.#reset();
         rings.disable();
         return;
       case "SET_MEM_TABLE":
@@ -263,12 +267,14 @@ export class Session implements Disposable {
       case "SET_CONFIG":
         return this.#setConfig(request.payload);
       case "GET_INFLIGHT_FD":
-        return this.#getInflight(request.payload);
+        rings.requireAllStopped("the tables of what is in flight");
+        return this.#tables.make(request.payload);
       case "SET_INFLIGHT_FD":
-        return this.#setInflight(request.payload, fds[0] as Fd);
+        rings.requireAllStopped("the tables of what is in flight");
+        return this.#tables.take(request.payload, fds[0] as Fd) as undefined;
       case "SET_STATUS":
         this.#status = request.payload.value;
-        if (this.#status === 0n) rings.reset();
+        if (this.#status === 0n) this.#reset();
         return;
       case "GET_STATUS":
         return { value: this.#status };
@@ -368,8 +374,14 @@ export class Session implements Disposable {
     this.#channel = channel;
   }
 
+  #reset(): void {
+    this.rings.reset();
+    this.#tables.reset();
+  }
+
   #stopRing(index: number): Reply {
     const num = this.rings.stop(index);
+    this.#tables.told(index);
     // Who moves the guest looks at the log after this.
     this.#log?.bring();
     return { index, num };
@@ -385,26 +397,6 @@ export class Session implements Disposable {
     if (size > CONFIG_BYTES || offset > CONFIG_BYTES || bytes.length < size)
       throw new VhostUserError("bad-payload", "more than the configuration");
     for (let i = 0; i < size; i++) this.#parts.device.config.write(offset + i, 1, bytes[i] as number);
-  }
-
-  #getInflight({ queues, queueSize, tail }: PayloadOf<"inflight">): Reply {
-    const most = this.#parts.device.queues.length;
-    if (queues > most || queueSize > 32768 || tail.length > INFLIGHT_TAIL_BYTES)
-      throw new VhostUserError("bad-payload", `no more than ${most} queues can have buffers in flight`);
-    const mmapSize = Math.max(queues, 1) * inflightBytes(queueSize);
-    this.#inflight?.[Symbol.dispose]();
-    this.#inflight = Memfd.create(mmapSize, "in flight");
-    return { mmapSize, mmapOffset: 0, queues, queueSize, tail, fds: [this.#inflight] };
-  }
-
-  #setInflight({ queues, queueSize, mmapSize, mmapOffset, tail }: PayloadOf<"inflight">, fd: Fd): undefined {
-    const sane =
-      tail.length <= INFLIGHT_TAIL_BYTES && Number.isSafeInteger(mmapSize + mmapOffset) && mmapSize >= queues * inflightBytes(queueSize);
-    if (queues > this.#parts.device.queues.length || !sane)
-      throw new VhostUserError("bad-payload", "a table of buffers in flight that is too small");
-    const own = fd.duplicate();
-    this.#inflight?.[Symbol.dispose]();
-    this.#inflight = own;
   }
 
   #end(error: Error | undefined): void {
@@ -424,7 +416,7 @@ export class Session implements Disposable {
     for (const { fds } of this.#waiting.splice(0)) for (const fd of fds) fd[Symbol.dispose]();
     this.#channel?.[Symbol.dispose]();
     this.#logPlace?.fd[Symbol.dispose]();
-    this.#inflight?.[Symbol.dispose]();
+    this.#tables[Symbol.dispose]();
     this.#transfer?.[Symbol.dispose]();
     this.space[Symbol.dispose]();
     this.#parts.socket[Symbol.dispose]();
@@ -439,9 +431,6 @@ function ringFd(value: bigint, fds: readonly Fd[]): [index: number, fd: Fd | und
   }
   return [Number(value & INDEX), fds[0]];
 }
-
-/** Bytes of a queue's table of buffers in flight: its head, and an entry a descriptor, in the larger of the two layouts. */
-const inflightBytes = (queueSize: number): number => Math.ceil((64 + 32 * queueSize) / 64) * 64;
 
 /** The address is in the order of the wire, its first byte the lowest. */
 function rarpMac(value: bigint): number {

@@ -7,7 +7,7 @@ import type { Vmap } from "@virtspace/virt-address-space";
 import type { Chain } from "./chain.ts";
 import { DESCRIPTOR_BYTES, INDIRECT, NEXT, WRITE } from "./chain-walker.ts";
 import { type QueueConfig, requireQueueSize } from "./queue-config.ts";
-import { freshQueueState, type QueueState } from "./queue-state.ts";
+import { freshQueueState, type JournalledBuffer, type QueueState } from "./queue-state.ts";
 import type { RingFaultCode } from "./ring-fault.ts";
 import { openRing, type RingRefusal } from "./ring-window.ts";
 import { type QueueOwner, Virtqueue } from "./virtqueue.ts";
@@ -103,6 +103,7 @@ export class PackedQueue extends Virtqueue {
     // The one walked into takes the id's place, and the id's former one is walked into next.
     this.#spare = this.#chains[chain.id];
     this.#chains[chain.id] = chain;
+    this.journal?.took(chain, this.#words, this.#next);
     if (at <= this.#next) this.#wrap ^= 1;
     this.#next = at;
     return chain;
@@ -122,14 +123,7 @@ export class PackedQueue extends Virtqueue {
       const last = words[4 * at + 3] as number;
       const flags = last >>> 16;
       at = at + 1 === size ? 0 : at + 1;
-      if ((flags & INDIRECT) !== 0) {
-        if (!this.indirect) return this.#bad("indirect-not-negotiated", at);
-        if ((flags & NEXT) !== 0) return this.#bad("indirect-with-next", at);
-        if (count > 1) return this.#bad("indirect-in-chain", at);
-        if (!walker.addTable(chain, low, high, length, false)) return this.#badWalk();
-      } else if (!walker.add(chain, low, high, length, flags)) {
-        return this.#badWalk();
-      }
+      if (!this.#add(chain, count, low, high, length, flags)) return undefined;
       if ((flags & NEXT) !== 0) continue;
       chain.id = last & 0xffff;
       chain.slots = count;
@@ -137,8 +131,20 @@ export class PackedQueue extends Virtqueue {
     }
   }
 
-  #badWalk(): undefined {
-    this.failWalk();
+  #add(chain: Chain, count: number, low: number, high: number, length: number, flags: number): boolean {
+    const { walker } = this;
+    if ((flags & INDIRECT) === 0) return walker.add(chain, low, high, length, flags) || this.failWalk();
+    if (!this.indirect) return this.fail("indirect-not-negotiated", count);
+    if ((flags & NEXT) !== 0) return this.fail("indirect-with-next", count);
+    if (count > 1) return this.fail("indirect-in-chain", count);
+    return walker.addTable(chain, low, high, length, false) || this.failWalk();
+  }
+
+  protected override walkAgain(chain: Chain, { descriptors }: JournalledBuffer): boolean {
+    this.walker.begin(chain);
+    return descriptors.every(([address, length, flags], i) =>
+      this.#add(chain, i + 1, address % 2 ** 32, Math.floor(address / 2 ** 32), length, flags),
+    );
   }
 
   #bad(code: RingFaultCode, value: number): undefined {

@@ -2,6 +2,7 @@
 import type { GuestAddress } from "@virtspace/virt-address-space";
 import { VirtioError } from "../error/virtio-error.ts";
 import type { FeatureSet } from "../feature/feature-set.ts";
+import type { QueueJournal } from "./queue-journal.ts";
 import type { QueueState } from "./queue-state.ts";
 
 /** The most descriptors that a queue may have. */
@@ -23,6 +24,8 @@ export interface QueueConfig {
   readonly features: FeatureSet;
   /** Where the queue stood when it was stopped; left out for one that starts. */
   readonly state?: QueueState;
+  /** Where to write down what the device has; nowhere unless given. */
+  readonly journal?: QueueJournal | undefined;
 }
 
 /** Whether a queue may have this many descriptors. */

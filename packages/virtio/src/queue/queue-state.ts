@@ -12,7 +12,7 @@ export interface QueueState {
   /** The next place for a used buffer. */
   readonly used: number;
   /** Buffers that were taken and not given back, in the order in which they were taken: to be processed again. */
-  readonly inFlight: readonly InFlightBuffer[];
+  readonly inFlight: readonly (InFlightBuffer | JournalledBuffer)[];
 }
 
 /**
@@ -31,6 +31,19 @@ export interface InFlightBuffer {
   /** Bytes written, where the device was done with it and it waited for those before it: it is given back, not processed again. */
   readonly written?: number;
 }
+
+/** A buffer that the device had when its process died, as a journal has it: nothing of it was checked. */
+export interface JournalledBuffer {
+  /** Split: the index of its first descriptor. Packed: its id. */
+  readonly id: number;
+  /** Descriptors in the ring. */
+  readonly slots: number;
+  /** Packed: its descriptors as they were in the ring. A split queue finds them there still. */
+  readonly descriptors: readonly RingDescriptor[];
+}
+
+/** A descriptor of a packed ring. */
+export type RingDescriptor = readonly [address: number, length: number, flags: number];
 
 /** The state of a queue that has not run. */
 export function freshQueueState(packed: boolean): QueueState {

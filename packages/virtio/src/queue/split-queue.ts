@@ -7,7 +7,7 @@ import type { Vmap } from "@virtspace/virt-address-space";
 import type { Chain } from "./chain.ts";
 import { DESCRIPTOR_BYTES, INDIRECT, NEXT } from "./chain-walker.ts";
 import { type QueueConfig, requireQueueSize } from "./queue-config.ts";
-import { freshQueueState, type QueueState } from "./queue-state.ts";
+import { freshQueueState, type JournalledBuffer, type QueueState } from "./queue-state.ts";
 import { openRing, type RingRefusal } from "./ring-window.ts";
 import { type QueueOwner, Virtqueue } from "./virtqueue.ts";
 
@@ -89,7 +89,13 @@ export class SplitQueue extends Virtqueue {
     const head = this.#avail[2 + (next & this.#mask)] as number;
     this.#next = (next + 1) & 0xffff;
     const chain = this.claim(head);
-    return chain !== undefined && this.#walk(chain, head) ? chain : undefined;
+    if (chain === undefined || !this.#walk(chain, head)) return undefined;
+    this.journal?.took(chain, this.#table, head);
+    return chain;
+  }
+
+  protected override walkAgain(chain: Chain, { id }: JournalledBuffer): boolean {
+    return this.#walk(chain, id);
   }
 
   /** Asks how far the driver is. @returns whether there is something to take */

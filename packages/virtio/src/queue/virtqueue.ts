@@ -14,8 +14,9 @@ import { Chain, type ChainOwner } from "./chain.ts";
 import { ChainWalker, WRITE } from "./chain-walker.ts";
 import { InterruptModerator } from "./interrupt-moderator.ts";
 import type { QueueConfig } from "./queue-config.ts";
+import type { QueueJournal } from "./queue-journal.ts";
 import { type ChainHandler, QueueServer, type ServeOptions } from "./queue-server.ts";
-import type { InFlightBuffer, QueueState } from "./queue-state.ts";
+import type { InFlightBuffer, JournalledBuffer, QueueState } from "./queue-state.ts";
 import type { RingFault, RingFaultCode } from "./ring-fault.ts";
 
 /** What a queue needs of whoever runs it. */
@@ -65,6 +66,8 @@ export abstract class Virtqueue {
   protected readonly eventIdx: boolean;
   /** @internal */
   protected readonly indirect: boolean;
+  /** @internal */
+  protected readonly journal: QueueJournal | undefined;
   readonly #inOrder: boolean;
   readonly #owner: QueueOwner;
   readonly #access: MemoryAccess;
@@ -72,7 +75,7 @@ export abstract class Virtqueue {
   /** Where buffers are given back in the order in which they were taken: those that the device has. */
   readonly #order: Chain[] = [];
   #sequence = 0;
-  #again: InFlightBuffer[];
+  #again: (InFlightBuffer | JournalledBuffer)[];
   #fault: RingFault | undefined;
   #stopped = false;
   #stale = false;
@@ -93,6 +96,7 @@ export abstract class Virtqueue {
     this.space = owner.space;
     this.eventIdx = features.has(VirtioFeature.RingEventIdx);
     this.indirect = features.has(VirtioFeature.RingIndirectDesc);
+    this.journal = config.journal;
     this.#inOrder = features.has(VirtioFeature.InOrder);
     this.#owner = owner;
     const host = owner.host ?? defaultVirtioHost;
@@ -162,25 +166,29 @@ export abstract class Virtqueue {
       if (chain === undefined) return undefined;
       this.#keep(chain);
       chain.again = true;
-      if (buffer.written === undefined) return chain;
+      if (!("written" in buffer) || buffer.written === undefined) return chain;
       this.push(chain, buffer.written);
     }
     return undefined;
   }
 
-  #takeAgain({ id, slots, readable, writable }: InFlightBuffer): Chain | undefined {
-    const { walker } = this;
-    const chain = this.claim(id);
+  #takeAgain(buffer: InFlightBuffer | JournalledBuffer): Chain | undefined {
+    const chain = this.claim(buffer.id);
     if (chain === undefined) return undefined;
+    const walked = "descriptors" in buffer ? this.walkAgain(chain, buffer) : this.#addPieces(chain, buffer);
+    if (!walked) return undefined;
+    chain.id = buffer.id;
+    chain.slots = buffer.slots;
+    return chain;
+  }
+
+  #addPieces(chain: Chain, { readable, writable }: InFlightBuffer): boolean {
+    const { walker } = this;
     // Pieces, not descriptors: what was one for the guest may have been two for us.
     walker.begin(chain, Number.POSITIVE_INFINITY);
-    chain.id = id;
-    chain.slots = slots;
     const add = (flags: number) => (piece: readonly [number, number]) =>
       walker.add(chain, piece[0] % 2 ** 32, Math.floor(piece[0] / 2 ** 32), piece[1], flags);
-    if (readable.every(add(0)) && writable.every(add(WRITE))) return chain;
-    this.failWalk();
-    return undefined;
+    return (readable.every(add(0)) && writable.every(add(WRITE))) || this.failWalk();
   }
 
   /** Whether the queue runs and its rings can be reached, found again where their memory moved. */
@@ -206,7 +214,12 @@ export abstract class Virtqueue {
     this.counters.chains--;
     if (this.#inOrder) this.#order.pop();
     if (chain.again) this.#again.unshift(describe(chain, this.#inOrder));
-    else this.untake(chain);
+    else this.#untake(chain);
+  }
+
+  #untake(chain: Chain): void {
+    this.untake(chain);
+    this.journal?.untook(chain);
   }
 
   /** Makes a chain for the walker to fill. */
@@ -253,6 +266,7 @@ export abstract class Virtqueue {
     chain.taken = false;
     if (!this.#usable()) return;
     this.use(chain);
+    this.journal?.used(chain);
     this.counters.used++;
   }
 
@@ -261,8 +275,15 @@ export abstract class Virtqueue {
     if (!this.#usable()) return;
     const used = this.counters.used - this.#flushed;
     this.#flushed = this.counters.used;
-    if (this.publish()) this.#moderator.wanted(used);
+    if (this.#show()) this.#moderator.wanted(used);
     else this.#moderator.passed(used);
+  }
+
+  #show(): boolean {
+    this.journal?.showing(this.position());
+    const wanted = this.publish();
+    this.journal?.shown();
+    return wanted;
   }
 
   /**
@@ -341,7 +362,7 @@ export abstract class Virtqueue {
     // From here on nothing is taken, whoever is called in between.
     const lost = this.#fault !== undefined;
     this.#stopped = true;
-    if (!lost && this.#reachable() && this.publish()) this.#moderator.wanted(0);
+    if (!lost && this.#reachable() && this.#show()) this.#moderator.wanted(0);
     this.#moderator.end();
     const taken = this.#taken();
     const inFlight = this.#putNewestBack(taken);
@@ -357,7 +378,7 @@ export abstract class Virtqueue {
     for (let sequence = this.#sequence - 1; count > 0; sequence--) {
       const chain = taken[count - 1] as Chain;
       if (chain.done || chain.again || chain.sequence !== sequence) break;
-      this.untake(chain);
+      this.#untake(chain);
       count--;
     }
     return taken.slice(0, count);
@@ -408,6 +429,8 @@ export abstract class Virtqueue {
   protected abstract take(): Chain | undefined;
   /** The chain for an id; undefined where the driver may not use it now, and has broken the queue. */
   protected abstract claim(id: number): Chain | undefined;
+  /** Walks a buffer of a journal as one that the driver makes available. @returns whether it is one */
+  protected abstract walkAgain(chain: Chain, buffer: JournalledBuffer): boolean;
   /** Goes back over the newest buffer that was taken. */
   protected abstract untake(chain: Chain): void;
   /** All chains that were made. */
