@@ -55,6 +55,27 @@ describe("file descriptors", () => {
     expect(other.take()).toBe(1);
   });
 
+  test("an eventfd that others made to wait does not: neither full nor empty", () => {
+    // In a process of its own: what waits in a call can't be ended otherwise.
+    const program = `
+      import { EventFd } from ${JSON.stringify(import.meta.resolve("./index.ts"))};
+      import koffi from "koffi";
+      const libc = koffi.load("libc.so.6");
+      const eventFd = EventFd.create();
+      libc.func("int fcntl(int fd, int command, int flags)")(eventFd.number, 4, 0);
+      console.log(eventFd.take());
+      libc.func("int64_t write(int fd, const void *bytes, size_t length)")(eventFd.number, new Uint8Array(8).fill(255, 1).fill(254, 0, 1), 8);
+      eventFd.signal();
+      eventFd.signal();
+      console.log(eventFd.take() > 2 ** 63, eventFd.take());`;
+    const output = execFileSync(process.execPath, ["--input-type=module", "-e", program], {
+      cwd: import.meta.dirname,
+      timeout: 10_000,
+      killSignal: "SIGKILL",
+    });
+    expect(String(output)).toBe("0\ntrue 0\n");
+  });
+
   test("an eventfd counts, and what is no eventfd says so", () => {
     using eventFd = EventFd.create();
     eventFd.signal(3);
@@ -62,6 +83,10 @@ describe("file descriptors", () => {
     expect([eventFd.take(), eventFd.take()]).toEqual([4, 0]);
     using pair = new Pair();
     pair.two.send(Uint8Array.of(1));
+    eventFd.signal(200);
+    expect(eventFd.take()).toBe(200);
+    eventFd.signal(1e9);
+    expect(eventFd.take()).toBe(4096);
     using wrong = EventFd.adopt(pair.one.duplicate());
     expect(wrong.take()).toBe(0);
     using folder = new Folder();

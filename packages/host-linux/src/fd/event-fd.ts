@@ -1,17 +1,13 @@
 /** An eventfd: a counter in the kernel that somebody waits for. @see eventfd(2) @module */
 import { readlinkSync } from "node:fs";
-import { constants } from "node:os";
-import { call, callError, tryCall } from "../native/libc.ts";
+import { call } from "../native/libc.ts";
+import { addToCount, takeCount } from "./event-count.ts";
 import { Fd } from "./fd.ts";
 
 const CLOEXEC_NONBLOCK = 0o2004000;
-const { EAGAIN } = constants.errno;
 
-/** Owns an eventfd. */
+/** Owns an eventfd. No call waits, whatever others who share it do. */
 export class EventFd extends Fd {
-  readonly #bytes = new Uint8Array(8);
-  readonly #words = new BigUint64Array(this.#bytes.buffer);
-
   /** Makes one with a count of 0. @throws {@link HostLinuxError} `system-call` */
   static create(): EventFd {
     return new EventFd(call("eventfd", 0, CLOEXEC_NONBLOCK));
@@ -23,11 +19,13 @@ export class EventFd extends Fd {
     return new EventFd(fd.release());
   }
 
-  /** Adds to the count. What is closed, or full, is passed over: whoever waits has been woken. */
+  /**
+   * Adds to the count. What is closed, or full, is passed over: whoever waits has been woken.
+   *
+   * @param count - more than 4096 is told as 4096
+   */
   signal(count = 1): void {
-    if (this.closed) return;
-    this.#words[0] = BigInt(count);
-    tryCall("write", this.number, this.#bytes, 8);
+    if (!this.closed) addToCount(this.number, count);
   }
 
   /**
@@ -36,11 +34,7 @@ export class EventFd extends Fd {
    * @throws {@link HostLinuxError} `system-call` where this is no eventfd
    */
   take(): number {
-    if (this.closed) return 0;
-    const { result, errno } = tryCall("read", this.number, this.#bytes, 8);
-    if (errno === EAGAIN) return 0;
-    if (errno !== 0) throw callError("read", errno);
-    return result === 8 ? Number(this.#words[0]) : 0;
+    return this.closed ? 0 : takeCount(this.number);
   }
 }
 

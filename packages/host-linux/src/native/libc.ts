@@ -36,6 +36,9 @@ const SIGNATURES = {
   ioctl: "int ioctl(int fd, unsigned long request, void *argument)",
   epoll_create1: "int epoll_create1(int flags)",
   epoll_ctl: "int epoll_ctl(int epoll, int operation, int fd, void *event)",
+  preadv2: "int64_t preadv2(int fd, const void *iov, int count, int64_t offset, int flags)",
+  io_setup: "long syscall(long number, unsigned int events, void *context)",
+  io_submit: "long syscall(long number, uint64_t context, long count, void *requests)",
   poll: "int poll(void *fds, unsigned long count, int timeout)",
 } as const;
 
