@@ -7,6 +7,7 @@ import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig, type TestProjectConfiguration } from "vitest/config";
+import { fuzzTimeout } from "./fuzz/runs.ts";
 
 const root = join(import.meta.dirname, "..");
 
@@ -60,7 +61,7 @@ const inNode: TestProjectConfiguration = {
     name: "node",
     include: ["{packages,examples,docs,.config}/**/*.test.ts"],
     exclude: ["**/*.{browser,guest}.test.ts", "**/node_modules/**", "**/dist/**"],
-    testTimeout: 30_000,
+    testTimeout: fuzzTimeout,
   },
 };
 

@@ -5,6 +5,7 @@ import { type Frame, NO_OFFLOAD } from "@virtspace/network";
 import { EngineMemory, gpa, MiB } from "@virtspace/virt-address-space";
 import { FeatureSet, VirtioFeature } from "@virtspace/virtio";
 import { describe, expect, test } from "vitest";
+import { fuzzRuns } from "../../../.config/fuzz/runs.ts";
 import { NetFeature } from "./index.ts";
 import { frameOf, Guest, layouts } from "./net-scenarios.ts";
 
@@ -122,7 +123,7 @@ describe.each(layouts)("%s", (_, layout) => {
 
 propertyTest.prop(
   [fc.array(fc.tuple(fc.uint8Array({ maxLength: 24 }), fc.nat(100), fc.nat(60), fc.integer({ min: 1, max: 300 })), { maxLength: 12 })],
-  { seed: 20261123, numRuns: 300 },
+  fuzzRuns(300),
 )("whatever headers and buffers a driver makes, all come back, and nothing throws", (rounds) => {
   using guest = new Guest();
   for (const [header, length, cut, room] of rounds) {

@@ -1,5 +1,6 @@
 import { fc, test as prop } from "@fast-check/vitest";
 import { describe, expect, test } from "vitest";
+import { fuzzRuns } from "../../../../.config/fuzz/runs.ts";
 import { foldedSum, partialSum } from "../frame/checksum.ts";
 import {
   BROADCAST,
@@ -229,7 +230,7 @@ describe("the gateway", () => {
 
   prop.prop(
     [fc.constantFrom("arp", "ping", "udp", "dhcp", "noise"), fc.array(fc.tuple(fc.nat(400), fc.nat(255)), { maxLength: 12 }), fc.nat(400)],
-    { numRuns: 3000, seed: 20261123 },
+    fuzzRuns(3000),
   )("throws at nothing that a guest sends, and answers each frame with one at the most", (kind, pokes, length) => {
     const { gateway, guest } = network();
     const frame =

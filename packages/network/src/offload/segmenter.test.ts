@@ -1,6 +1,7 @@
 /** Cutting large segments and adding checksums, against what a receiver checks. */
 import { fc, test as propertyTest } from "@fast-check/vitest";
 import { describe, expect, test } from "vitest";
+import { fuzzRuns } from "../../../../.config/fuzz/runs.ts";
 import { foldedSum, partialSum } from "../frame/checksum.ts";
 import { BytesFrame, copyFrame, deliver, type Frame, NO_OFFLOAD, NO_OFFLOAD_SUPPORT, type Offload, Segmenter } from "../index.ts";
 
@@ -126,10 +127,7 @@ test("a receiver that can take a segment gets it whole, and one whose room ends 
 
 propertyTest.prop(
   [fc.uint8Array({ maxLength: 200 }), fc.nat(70000), fc.nat(70000), fc.constantFrom("none", "tcp4", "tcp6", "udp"), fc.nat(300)],
-  {
-    seed: 20261123,
-    numRuns: 3000,
-  },
+  fuzzRuns(3000),
 )("no bytes make it throw, or write more than 1024 frames", (bytes, checksumStart, checksumOffset, segmentation, segmentSize) => {
   const offload = { ...NO_OFFLOAD, needsChecksum: true, checksumStart: checksumStart % 300, checksumOffset, segmentation, segmentSize };
   const frames = cut(bytes, offload as Offload);

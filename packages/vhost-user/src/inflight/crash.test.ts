@@ -1,13 +1,13 @@
 /**
  * A process that dies at any store to a table of buffers in flight, even while it recovers from the death before: who comes after
- * has each buffer that the driver misses, as the driver made it, and none that the driver was shown. The seed is fixed;
- * `VIRTSPACE_FUZZ_SECONDS` runs with fresh ones for that long.
+ * has each buffer that the driver misses, as the driver made it, and none that the driver was shown.
  */
 import { fc, test as prop } from "@fast-check/vitest";
 import { PackedDriver, type RingDriver, SplitDriver } from "@virtspace/conformance";
 import { gpa, MiB, sharedMemory, VirtAddressSpace } from "@virtspace/virt-address-space";
 import { type Chain, FeatureSet, openVirtqueue, VirtioFeature, Virtqueue } from "@virtspace/virtio";
 import { describe, expect, test } from "vitest";
+import { fuzzRuns } from "../../../../.config/fuzz/runs.ts";
 import { openPackedTable, packedTableBytes } from "./packed-journal.ts";
 import type { OpenTable } from "./ring-position.ts";
 import { openSplitTable, splitTableBytes } from "./split-journal.ts";
@@ -16,8 +16,6 @@ const SIZE = 8;
 const RING = gpa(0x1000);
 const BUFFERS = 0x4000;
 const TABLES = 0x8000;
-const seconds = Number(process.env["VIRTSPACE_FUZZ_SECONDS"] ?? 0);
-const runs = seconds > 0 ? { numRuns: 1e9, interruptAfterTimeLimit: seconds * 1000 } : { numRuns: 600, seed: 20261123 };
 
 class Death extends Error {}
 
@@ -171,7 +169,7 @@ describe.each([
 ] as const)("a table of buffers in flight, %s", (_, bits, table) => {
   const lives = fc.array(fc.tuple(fc.array(step, { maxLength: 40 }), fc.nat(60)), { minLength: 1, maxLength: 8 });
 
-  prop.prop([lives], runs)("survives a process that dies at any store", (all) => {
+  prop.prop([lives], fuzzRuns(600))("survives a process that dies at any store", (all) => {
     using trial = new Trial(bits, table);
     let deaths = 0;
     for (const [steps, left] of all) {
@@ -220,22 +218,22 @@ describe.each([
     expect([...other.seen]).toEqual([1]);
   });
 
-  prop.prop([fc.uint8Array({ minLength: table(SIZE), maxLength: table(SIZE) }), fc.boolean()], {
-    ...runs,
-    numRuns: Math.min(runs.numRuns, 300),
-  })("of random bytes harms nobody", (bytes, headed) => {
-    using trial = new Trial(bits, table);
-    trial.offer(2, false);
-    trial.driver.publish();
-    trial.drain();
-    const view = trial.table;
-    new Uint8Array(view.buffer).set(bytes);
-    if (headed) {
-      view.setUint16(8, 1, true);
-      view.setUint16(10, SIZE, true);
-    }
-    trial.open();
-    for (let i = 0; i < 4 * SIZE; i++) trial.queue.pop();
-    trial.queue.stop();
-  });
+  prop.prop([fc.uint8Array({ minLength: table(SIZE), maxLength: table(SIZE) }), fc.boolean()], fuzzRuns(300))(
+    "of random bytes harms nobody",
+    (bytes, headed) => {
+      using trial = new Trial(bits, table);
+      trial.offer(2, false);
+      trial.driver.publish();
+      trial.drain();
+      const view = trial.table;
+      new Uint8Array(view.buffer).set(bytes);
+      if (headed) {
+        view.setUint16(8, 1, true);
+        view.setUint16(10, SIZE, true);
+      }
+      trial.open();
+      for (let i = 0; i < 4 * SIZE; i++) trial.queue.pop();
+      trial.queue.stop();
+    },
+  );
 });

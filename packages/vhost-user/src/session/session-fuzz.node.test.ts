@@ -1,14 +1,13 @@
 /**
  * Anything at all, as a front-end's bytes and descriptors: nothing hangs, nothing is thrown, nothing is left behind, and somebody
  * else's front-end is served all the while.
- *
- * `FUZZ_SECONDS` lets it run for so long, with a seed of its own, which is printed.
  */
 import { execFileSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { fc, test } from "@fast-check/vitest";
 import { EventFd, Fd, Memfd, UnixSocket } from "@virtspace/host-linux";
 import { afterAll, beforeAll, expect } from "vitest";
+import { fuzzRuns, fuzzTimeout } from "../../../../.config/fuzz/runs.ts";
 import {
   EchoServer,
   Folder,
@@ -24,10 +23,6 @@ import {
 } from "../front-end-scenarios.ts";
 import { LAYOUTS, type LayoutName, REGION_BYTES, writePayload } from "../protocol/layout.ts";
 import { type MessageKind, REQUESTS, type RequestName } from "../protocol/message-table.ts";
-
-const seconds = Number(process.env["FUZZ_SECONDS"] ?? 0);
-const seed = seconds > 0 ? Math.floor(Math.random() * 2 ** 31) : 20261123;
-if (seconds > 0) console.info(`fuzzing for ${seconds} s with seed ${seed}`);
 
 /** Kinds of descriptors that may come with a message. */
 const KINDS = ["memory", "small memory", "eventfd", "pipe to read", "pipe to write", "socket", "dead socket", "folder"] as const;
@@ -229,11 +224,7 @@ async function play({ start, steps, waits }: { start: string; steps: readonly St
   }
 }
 
-test.prop([fc.array(session, { minLength: 1, maxLength: 3 })], {
-  seed,
-  numRuns: seconds > 0 ? 1_000_000_000 : 300,
-  ...(seconds > 0 && { interruptAfterTimeLimit: seconds * 1000 }),
-})(
+test.prop([fc.array(session, { minLength: 1, maxLength: 3 })], fuzzRuns(300))(
   "whatever front-ends send, the others are served and nothing is left of them",
   async (sessions) => {
     await Promise.all(sessions.map(play));
@@ -244,5 +235,5 @@ test.prop([fc.array(session, { minLength: 1, maxLength: 3 })], {
     expect(await bystander.echo([1, 2, 3])).toEqual([1, 2, 3]);
     expect(thrown).toEqual([]);
   },
-  seconds * 1000 + 60_000,
+  fuzzTimeout + 30_000,
 );

@@ -2,6 +2,7 @@
 import { fc, test as propertyTest } from "@fast-check/vitest";
 import { FeatureSet, VirtioFeature } from "@virtspace/virtio";
 import { describe, expect, test } from "vitest";
+import { fuzzRuns } from "../../../../.config/fuzz/runs.ts";
 import { NetFeature } from "../index.ts";
 import { frameOf, Guest, layouts, MAC, PEER } from "../net-scenarios.ts";
 
@@ -207,10 +208,10 @@ describe.each(layouts)("%s", (_, layout) => {
   });
 });
 
-propertyTest.prop([fc.array(fc.tuple(fc.nat(7), fc.nat(6), fc.uint8Array({ maxLength: 120 }), fc.nat(16)), { maxLength: 6 })], {
-  seed: 20261123,
-  numRuns: 300,
-})("no command throws, is left unanswered, or spoils the queues of frames", (commands) => {
+propertyTest.prop(
+  [fc.array(fc.tuple(fc.nat(7), fc.nat(6), fc.uint8Array({ maxLength: 120 }), fc.nat(16)), { maxLength: 6 })],
+  fuzzRuns(300),
+)("no command throws, is left unanswered, or spoils the queues of frames", (commands) => {
   using guest = new Guest({ queuePairs: 2 });
   for (const [group, number, bytes, room] of commands) {
     const { ack } = guest.control([group, number, ...bytes], room);

@@ -7,13 +7,9 @@ import { fc, test as prop } from "@fast-check/vitest";
 import { SplitDriver } from "@virtspace/conformance";
 import { gpa, sharedMemory } from "@virtspace/virt-address-space";
 import { describe, expect } from "vitest";
+import { fuzzRuns } from "../../../../.config/fuzz/runs.ts";
 import { FeatureSet, openVirtqueue, VirtioFeature, Virtqueue } from "../index.ts";
 import { BORDER, BUFFERS, QueueTrial, RING, range, TABLES, WINDOW } from "./queue-scenarios.ts";
-
-const seconds = Number(
-  (globalThis as { process?: { env: Record<string, string | undefined> } }).process?.env["VIRTSPACE_FUZZ_SECONDS"] ?? 0,
-);
-const runs = seconds > 0 ? { numRuns: 1e9, interruptAfterTimeLimit: seconds * 1000 } : { numRuns: 400, seed: 20261123 };
 
 const FAR = 2 ** 45;
 
@@ -54,7 +50,7 @@ describe.each([
     FeatureSet.of(VirtioFeature.Version1, VirtioFeature.RingIndirectDesc, VirtioFeature.RingPacked, VirtioFeature.InOrder),
   ],
 ])("a %s ring of random bytes", (_, features) => {
-  prop.prop([fc.array(pokes, { minLength: 1, maxLength: 6 })], runs)("harms nobody", (rounds) => {
+  prop.prop([fc.array(pokes, { minLength: 1, maxLength: 6 })], fuzzRuns(400))("harms nobody", (rounds) => {
     using trial = new QueueTrial(features, 16);
     const { space, queue } = trial;
     // Where no random descriptor reaches: a guest may well overwrite its own rings, and that is no fault of ours.
