@@ -7,7 +7,7 @@ interface Globals {
 }
 
 /** 0 unless asked for. */
-export const fuzzSeconds = Number((globalThis as Globals).process?.env["VIRTSPACE_FUZZ_SECONDS"] ?? 0);
+const fuzzSeconds = Number((globalThis as Globals).process?.env["VIRTSPACE_FUZZ_SECONDS"] ?? 0);
 
 /** A test's time limit, milliseconds. */
 export const fuzzTimeout: number = 30_000 + fuzzSeconds * 1000;

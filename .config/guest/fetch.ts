@@ -1,5 +1,7 @@
-/** Gets what the guests of `test:guest` need, before the tests' clock runs. */
+/** Gets what the guests of `test:guest` and those beside them need, before the tests' clock runs. */
+import { ensureProgram } from "./debian.ts";
 import { guestImage } from "./guest-image.ts";
 
 const { kernel, initramfs } = await guestImage();
 console.log(`guests boot ${kernel} with ${initramfs}`);
+await ensureProgram("passt", "passt");

@@ -1,9 +1,19 @@
 #!/usr/bin/env node
 /** The command's entry: hands the process to the program. */
+import { constants } from "node:os";
 import { run } from "./program.ts";
 
+/** What shells add to the number of the signal that ended a program. */
+const SIGNALLED = 128;
+
 const stop = new AbortController();
-// A second signal ends it at once, as it does by itself.
-for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
+for (const name of ["SIGINT", "SIGTERM"] as const) {
+  // It goes on listening: who looks after the terminal's cursor ends the process at a signal that nobody else listens to.
+  process.on(name, () => {
+    // A second one ends it at once.
+    if (stop.signal.aborted) process.exit(SIGNALLED + constants.signals[name]);
+    stop.abort();
+  });
+}
 const { stdout, stderr } = process;
 process.exitCode = await run(process.argv.slice(2), { stdout, stderr, signal: stop.signal, now: () => new Date() });

@@ -51,6 +51,7 @@ test.each([
   [["serve", "net", "-s", "/tmp/x", "--mtu", "many"], "68 to 65535"],
   [["serve", "net", "-s", "/tmp/x", "--backend", "tap:"], "tap:NAME"],
   [["serve", "net", "-s", "/tmp/x", "--backend", "wire"], "switch, loopback"],
+  [["serve", "net", "-s", "/tmp/x", "--backend", "dgram:/tmp/y:"], "dgram:LOCAL:REMOTE"],
   [["serve", "net", "-s", "/tmp/x", "--backend", "loopback", "--gateway", "10.0.2.2"], "--backend switch"],
   [["serve", "net", "-s", "/tmp/x", "--gateway", "10.0.2"], "10.0.2.2"],
 ])("%j makes no sense, and it says why", async (args, text) => {
@@ -65,9 +66,27 @@ test("what can't be had ends it with what to do, and leaves nothing behind", asy
   expect([await trial.run("serve", "net", "--socket", path), trial.err.includes("somebody listens at")]).toEqual([Exit.Failed, true]);
   const other = new Trial();
   const args = ["--backend", `stream:${join(folder, "nobody")}`, "--socket", join(folder, "other")];
-  expect([await other.run("serve", "net", ...args), other.err]).toEqual([Exit.Failed, expect.stringContaining("ENOENT")]);
+  const nobody = `error: nobody listens at ${join(folder, "nobody")} (ENOENT): start the other side first\n`;
+  expect([await other.run("serve", "net", ...args), other.err]).toEqual([Exit.Failed, nobody]);
   expect(() => statSync(join(folder, "other"))).toThrow();
   expect(statSync(listener.path).isSocket()).toBe(true);
+});
+
+test("a capture that can't be written ends it before it serves", async () => {
+  const path = join(folder, "net");
+  const trial = new Trial();
+  const code = await trial.run("serve", "net", "--socket", path, "--pcap", join(folder, "none", "pcap"));
+  expect([code, trial.err.split("\n").length, trial.out]).toEqual([Exit.Failed, 2, ""]);
+  expect(trial.err).toContain("ENOENT");
+  expect(() => statSync(path)).toThrow();
+});
+
+test("a network that is made halfway is taken down, and does not keep the process", async () => {
+  const trial = new Trial();
+  const local = join(folder, "local");
+  const args = ["--backend", `dgram:${local}:${join(folder, "remote")}`, "--gateway", "10.0.2", "--socket", join(folder, "net")];
+  expect(await trial.run("serve", "net", ...args)).toBe(Exit.Usage);
+  expect(() => statSync(local)).toThrow();
 });
 
 describe("while it serves", () => {

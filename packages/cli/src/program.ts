@@ -82,7 +82,8 @@ Two guests on one switch, which also has a gateway:
   qemu-system-x86_64 ... \\
     -object memory-backend-memfd,id=mem,size=512M,share=on -machine q35,memory-backend=mem -m 512 \\
     -chardev socket,id=c0,path=/tmp/net.sock,reconnect=1 -netdev vhost-user,id=n0,chardev=c0 \\
-    -device virtio-net-pci,netdev=n0
+    -device virtio-net-pci,netdev=n0,mac=52:54:00:00:00:01,vectors=0
+Each guest needs a mac of its own.
 
 Exit codes: 0 stopped by a signal, 1 something could not be had, 2 the command line makes no sense.`;
 
@@ -97,12 +98,12 @@ function exitCode(error: unknown, stderr: Output): number {
     stderr.write(`error: ${error.message}\n`);
     return Exit.Usage;
   }
-  const text =
-    HostLinuxError.is(error) || VhostUserError.is(error)
-      ? error.message
-      : error instanceof Error
-        ? (error.stack ?? error.message)
-        : String(error);
+  const text = isOfHost(error) ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
   stderr.write(`error: ${text}\n`);
   return Exit.Failed;
+}
+
+/** Whether its message is enough. What has no cause outside is a fault of ours, and tells where. */
+function isOfHost(error: unknown): error is Error {
+  return HostLinuxError.is(error) || VhostUserError.is(error) || (error instanceof Error && "syscall" in error);
 }

@@ -1,6 +1,6 @@
 /** Descriptors, memory and sockets: what they do, what they refuse, and that nothing of them is left. */
 import { execFileSync } from "node:child_process";
-import { existsSync, ftruncateSync, openSync, readSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, ftruncateSync, openSync, readSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Folder, memfdMappings, openFds, until } from "./host-scenarios.ts";
 import {
@@ -265,6 +265,13 @@ describe("sockets", () => {
     pair.two[Symbol.dispose]();
     expect(pair.one.send(block)).toBe("gone");
     expect(pair.one.receive(block)?.length).toBe(0);
+  });
+
+  test("a path in a folder that can't be looked into is an error of the host, with the path", () => {
+    using folder = new Folder();
+    symlinkSync("loop", folder.at("loop"));
+    const path = folder.at("loop/socket");
+    expect(() => UnixListener.listen(path)).toThrow(expect.objectContaining({ code: "system-call", errno: "ELOOP", path }));
   });
 
   test("a listener is its user's alone, is not stolen while it lives, and replaced when it is dead", () => {

@@ -15,6 +15,7 @@ import {
   type NetworkEndpoint,
   type NetworkPort,
   type OffloadSupport,
+  type PortCounters,
   writeHeader,
   writeMac,
 } from "@virtspace/network";
@@ -117,6 +118,11 @@ export class VirtioNet implements VirtioDevice, NetworkEndpoint, Disposable {
   /** What frames the driver takes. */
   get accepts(): OffloadSupport {
     return this.#accepts;
+  }
+
+  /** What went through its port of the network, and what was dropped there: where this card had no room, a switch counts it. */
+  get portCounters(): PortCounters {
+    return this.#port.counters;
   }
 
   /** Whether the link is up. While it is down nothing goes through. */

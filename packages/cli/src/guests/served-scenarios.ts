@@ -5,10 +5,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Guest } from "../../../../.config/guest/guest.ts";
 import type { Nic } from "../../../../.config/guest/nic.ts";
 
 const MAIN = join(import.meta.dirname, "../main.ts");
 const LIFETIME = 110_000;
+const BYTES = 20_000_000;
 
 /** Something that the command said. */
 export interface Said {
@@ -25,9 +27,9 @@ export class Served implements AsyncDisposable {
   readonly #heard = new Set<() => void>();
   #errors = "";
 
-  private constructor(args: readonly string[]) {
+  private constructor(within: readonly string[], args: readonly string[]) {
     // With its parent it ends, and by itself after a time.
-    const command = ["--pdeathsig", "KILL", process.execPath, MAIN, "serve", "net", "--json", ...args];
+    const command = ["--pdeathsig", "KILL", ...within, process.execPath, MAIN, "serve", "net", "--json", ...args];
     this.#process = spawn("setpriv", command, { stdio: ["ignore", "pipe", "pipe"], timeout: LIFETIME, killSignal: "SIGKILL" });
     createInterface({ input: this.#process.stdout as never }).on("line", (line) => {
       this.said.push(JSON.parse(line) as Said);
@@ -39,8 +41,13 @@ export class Served implements AsyncDisposable {
   }
 
   /** Starts it, and waits until it listens. */
-  static async start(...args: string[]): Promise<Served> {
-    const served = new Served(args);
+  static start(...args: string[]): Promise<Served> {
+    return Served.startWithin([], ...args);
+  }
+
+  /** The same by a command that becomes what it is given, as `unshare -n` does. */
+  static async startWithin(command: readonly string[], ...args: string[]): Promise<Served> {
+    const served = new Served(command, args);
     await served.until("it to listen", () => served.said.some(({ event }) => event === "ready"));
     return served;
   }
@@ -123,4 +130,13 @@ export function pinged(output: string): { readonly sent: number; readonly receiv
   const [, sent, received] = /(\d+) packets transmitted, (\d+) packets received/.exec(output) ?? [];
   if (sent === undefined) throw new Error(`no ping: ${output}`);
   return { sent: Number(sent), received: Number(received) };
+}
+
+/** Sends some megabytes from one guest to another, which answers with their checksum: it is the right one. */
+export async function bulk(from: Guest, to: Guest, target: string): Promise<void> {
+  await to.check("nc -l -p 7 -e sha256sum >/tmp/nc 2>&1 & sleep 0.3");
+  const output = await from.check(`head -c ${BYTES} /dev/urandom >/tmp/bulk; sha256sum </tmp/bulk; nc ${target} 7 </tmp/bulk`, {
+    timeout: 40_000,
+  });
+  if (!/^([0-9a-f]{64}) {2}-\n\1 {2}-$/.test(output)) throw new Error(`what arrived is not what was sent: ${output}`);
 }

@@ -1,20 +1,7 @@
 /** Debian guests under QEMU with our cards: ping, bulk data both ways, a blast of packets, several queues, every layout and machine. */
 import { describe, expect, test } from "vitest";
 import { Guest } from "../../../../.config/guest/guest.ts";
-import { address, card, pinged, Served, Sockets } from "./served-scenarios.ts";
-
-const BYTES = 20_000_000;
-
-/** Sends some megabytes from one guest to another, which answers with their checksum. */
-async function bulk(from: Guest, to: Guest, target: string): Promise<void> {
-  await to.check("nc -l -p 7 -e sha256sum >/tmp/nc 2>&1 & sleep 0.3");
-  const output = await from.check(`head -c ${BYTES} /dev/urandom >/tmp/bulk; sha256sum </tmp/bulk; nc ${target} 7 </tmp/bulk`, {
-    timeout: 40_000,
-  });
-  const [own, theirs] = output.trim().split(/\s+-\s*/);
-  expect(own).toMatch(/^[0-9a-f]{64}$/);
-  expect(theirs).toBe(own);
-}
+import { address, bulk, card, pinged, Served, Sockets } from "./served-scenarios.ts";
 
 describe.each([
   ["q35, split", "microvm, packed", { machine: "q35" }, { machine: "microvm", packed: true }],
@@ -58,6 +45,12 @@ test("a blast of packets arrives, counted on both sides, and the guest is as liv
     served.said.findLast(({ event }) => event === "counters")?.guests?.find(({ guest }) => guest === "guest 1")?.sent ?? 0;
   await served.until("the frames to be counted", () => counted() >= packets);
   expect(pinged(await one.check("ping -c 3 -i 0.1 10.0.0.2")).received).toBe(3);
+  // A guest that stands still takes what its ring has room for.
+  await two.qmp("stop");
+  await one.check(script);
+  const dropped = (): number =>
+    served.said.findLast(({ event }) => event === "counters")?.guests?.find(({ guest }) => guest === "guest 2")?.drops ?? 0;
+  await served.until("what had no room to be counted", () => dropped() >= packets / 2);
 });
 
 test("two pairs of queues carry traffic, and a driver may use fewer", async () => {

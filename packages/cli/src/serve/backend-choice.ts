@@ -1,5 +1,5 @@
 /** The network that guests are plugged into, as it is chosen on the command line. @module */
-import { createWriteStream } from "node:fs";
+import { createWriteStream, openSync } from "node:fs";
 import { DatagramBackend, StreamBackend, TapBackend } from "@virtspace/host-linux";
 import { captured, Gateway, LearningSwitch, Loopback, type NetworkBackend, Patch, PcapngWriter } from "@virtspace/network";
 
@@ -35,8 +35,19 @@ export class BackendChoiceError extends Error {
  *
  * @throws {@link BackendChoiceError} for a choice that makes no sense; `HostLinuxError` for one that can't be had
  */
-export function makeBackend({ backend: choice, gateway, pcap, onGone, onSkipped }: BackendChoice): MadeBackend {
+export function makeBackend(choice: BackendChoice): MadeBackend {
   const stack = new AsyncDisposableStack();
+  try {
+    const backend = assemble(choice, stack);
+    return { backend, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  } catch (error) {
+    // An uplink that is open would keep the process, which has nothing to do any more.
+    void stack.disposeAsync();
+    throw error;
+  }
+}
+
+function assemble({ backend: choice, gateway, pcap, onGone, onSkipped }: BackendChoice, stack: AsyncDisposableStack): NetworkBackend {
   const network = choice === "loopback" ? new Loopback() : new LearningSwitch();
   const beyond = uplink(choice, onGone);
   if (beyond !== undefined) stack.use(new Patch(network, beyond));
@@ -44,8 +55,9 @@ export function makeBackend({ backend: choice, gateway, pcap, onGone, onSkipped 
     if (choice === "loopback") throw new BackendChoiceError("a loopback has no room for a gateway: choose --backend switch");
     stack.use(makeGateway(network, gateway));
   }
-  if (pcap === undefined) return { backend: network, [Symbol.asyncDispose]: () => stack.disposeAsync() };
-  const file = createWriteStream(pcap);
+  if (pcap === undefined) return network;
+  // Opened at once: a file that can't be had ends the command.
+  const file = createWriteStream(pcap, { fd: openSync(pcap, "w") });
   // What can't be written is told once; the network goes on.
   file.on("error", (error) => onGone(`${pcap}: ${error.message}`));
   stack.defer(() => new Promise<void>((resolve) => file.end(() => resolve())));
@@ -55,7 +67,7 @@ export function makeBackend({ backend: choice, gateway, pcap, onGone, onSkipped 
   stack.defer(() => {
     if (writer.skipped > 0) onSkipped(pcap, writer.skipped);
   });
-  return { backend: captured(network, writer), [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return captured(network, writer);
 }
 
 function makeGateway(network: NetworkBackend, address: string): Gateway {
@@ -72,6 +84,7 @@ function uplink(choice: string, onGone: (name: string) => void): NetworkBackend 
   if ((kind === "switch" || kind === "loopback") && rest.length === 0) return undefined;
   if (kind === "tap" && rest.length === 1 && rest[0] !== "") return new TapBackend(rest[0] as string, gone);
   if (kind === "stream" && rest.length === 1 && rest[0] !== "") return new StreamBackend(rest[0] as string, gone);
-  if (kind === "dgram" && rest.length === 2) return new DatagramBackend({ local: rest[0] as string, remote: rest[1] as string }, gone);
+  if (kind === "dgram" && rest.length === 2 && !rest.includes(""))
+    return new DatagramBackend({ local: rest[0] as string, remote: rest[1] as string }, gone);
   throw new BackendChoiceError(`there is no backend "${choice}": choose switch, loopback, tap:NAME, stream:PATH or dgram:LOCAL:REMOTE`);
 }

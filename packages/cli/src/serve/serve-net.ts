@@ -1,5 +1,5 @@
 /** `virtspace serve net`: network cards for QEMU guests, over vhost-user. @module */
-import { type ConnectOptions, type Guest, VhostUserServer } from "@virtspace/vhost-user";
+import { type ConnectOptions, VhostUserServer } from "@virtspace/vhost-user";
 import type { Logger } from "@virtspace/virtio";
 import { VirtioNet } from "@virtspace/virtio-net";
 import type { Reporter } from "../report/reporter.ts";
@@ -48,7 +48,6 @@ export async function serveNet(options: ServeNetOptions, reporter: Reporter, sig
         }),
     }),
   );
-  const names = new Map<Guest, string>();
   let count = 0;
   const cards = new Set<VirtioNet>();
   const servers = paths.map((path) => {
@@ -72,7 +71,6 @@ export async function serveNet(options: ServeNetOptions, reporter: Reporter, sig
         return card;
       },
       onJoin: (guest) => {
-        names.set(guest, guest.device.name);
         reporter.say({
           event: "join",
           guest: guest.device.name,
@@ -122,7 +120,7 @@ function showCounters(cards: ReadonlySet<VirtioNet>, last: Map<VirtioNet, number
     last.set(card, frames);
     const sum = (from: number, field: "frames" | "bytes"): number =>
       counters.reduce((total, each, i) => total + (i % 2 === from && i < counters.length - 1 ? each[field] : 0), 0);
-    const drops = counters.reduce((total, { drops: each }) => total + Object.values(each).reduce((a, b) => a + b, 0), 0);
+    const drops = [...counters, card.portCounters].flatMap((each) => Object.values(each.drops)).reduce((a, b) => a + b, 0);
     return {
       guest: card.name,
       rate,

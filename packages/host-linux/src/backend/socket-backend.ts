@@ -48,8 +48,19 @@ export class StreamBackend implements NetworkBackend {
     const peer = this.#peer;
     if (peer === undefined) throw new HostLinuxError("closed", "this connection has its device: make another backend, or give a path");
     if (typeof peer !== "string") this.#peer = undefined;
-    const socket = typeof peer === "string" ? UnixSocket.connect(peer) : peer;
+    const socket = typeof peer === "string" ? connect(peer) : peer;
     return new HostPort(endpoint, new StreamChannel(socket), poller, onGone);
+  }
+}
+
+/** Says what a newcomer has to do where the socket's own error says only that there is nobody. */
+function connect(path: string): UnixSocket {
+  try {
+    return UnixSocket.connect(path);
+  } catch (error) {
+    if (!HostLinuxError.is(error) || (error.errno !== "ENOENT" && error.errno !== "ECONNREFUSED")) throw error;
+    const text = `nobody listens at ${path} (${error.errno}): start the other side first`;
+    throw new HostLinuxError("system-call", text, { call: "connect", errno: error.errno, path });
   }
 }
 

@@ -92,12 +92,20 @@ function identityAt(path: string): string | undefined {
 }
 
 function removeStale(path: string, type: number, address: Uint8Array): void {
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found?.isSocket() !== true) return;
+  if (!isSocketAt(path)) return;
   using probe = new Fd(call("socket", AF_UNIX, type | FLAGS, 0));
   const { errno } = tryCall("connect", probe.number, address, address.length);
   if (errno === ECONNREFUSED) unlinkSync(path);
   else if (errno !== ENOENT) {
     throw new HostLinuxError("socket-in-use", `somebody listens at ${path}: end that program, or choose another path`, { path });
+  }
+}
+
+function isSocketAt(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true;
+  } catch {
+    // In a folder that may not be looked into: bind says so.
+    return false;
   }
 }
