@@ -78,10 +78,15 @@ class Trial implements Disposable {
       const ring = new Uint8Array(16 * SIZE);
       this.space.copyFrom(config.descriptors, ring);
       const setFlags = (at: number, flags: number): void => void this.space.writeU16(gpa(config.descriptors + 16 * at + 14), flags);
-      return openPackedTable(this.table, SIZE, { copy: new DataView(ring.buffer), setFlags }, { available: 0x8000, used: 0x8000 });
+      return openPackedTable(
+        this.table,
+        SIZE,
+        { copy: new DataView(ring.buffer), setFlags },
+        { available: 0x8000, used: 0x8000, inFlight: [] },
+      );
     }
     const used = this.space.readU16(gpa(config.device + 2)) ?? 0;
-    return openSplitTable(this.table, SIZE, { available: used, used });
+    return openSplitTable(this.table, SIZE, { available: used, used, inFlight: [] });
   }
 
   open(): Virtqueue {

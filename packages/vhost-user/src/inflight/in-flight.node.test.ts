@@ -76,6 +76,39 @@ describe.each(layouts)("%s", (name, features) => {
     expect([existsSync(journal), openFds()]).toEqual([false, before]);
   });
 
+  test("a front-end that says twice where a ring stands, before it runs, is served as one that says it once", async () => {
+    const journal = folder.at("rings");
+    const path = folder.at("socket");
+    const first = new EchoServer(path, { journal });
+    using frontEnd = await FrontEnd.started(path, { features });
+    await keepFour(frontEnd, first);
+    first[Symbol.dispose]();
+    using _second = new EchoServer(path, { journal });
+    await frontEnd.comeAgain(path);
+    frontEnd.request("SET_VRING_BASE", { index: 0, num: 1 });
+    const ring = frontEnd.ring();
+    await frontEnd.startRing(ring, baseAfterDeath(frontEnd, ring, packed));
+    expect(await frontEnd.returned(3)).toHaveLength(3);
+  });
+
+  test("a table that comes while the device has buffers takes none of them away", async () => {
+    using server = new EchoServer(folder.at("socket"));
+    using frontEnd = await FrontEnd.started(server.path, { features });
+    await keepFour(frontEnd, server);
+    const base = await frontEnd.stopRing(0);
+    const ask = { mmapSize: 0, mmapOffset: 0, queues: 4, queueSize: 16, tail: new Uint8Array(4) };
+    const table = await frontEnd.ask("GET_INFLIGHT_FD", ask);
+    server.device.kept = undefined;
+    await frontEnd.startRing(frontEnd.ring(), base);
+    expect(await frontEnd.returned(3)).toHaveLength(3);
+    for (const byte of [5, 6, 7]) expect(await frontEnd.echo([byte])).toEqual([byte]);
+    // The table knows by now where the ring stands.
+    await frontEnd.comeAgain(server.path);
+    expect(await frontEnd.told("SET_INFLIGHT_FD", table, table.fds)).toBe(0);
+    await frontEnd.startRing(frontEnd.ring(), baseAfterDeath(frontEnd, frontEnd.ring(), packed));
+    expect(await frontEnd.echo([8])).toEqual([8]);
+  });
+
   test("a ring that the front-end moved is where it says, whatever was written of it", async () => {
     using server = new EchoServer(folder.at("socket"), { journal: folder.at("rings") });
     using frontEnd = await FrontEnd.started(server.path, { features });

@@ -5,7 +5,7 @@
  * @see QEMU, docs/interop/vhost-user.rst, "Inflight I/O tracking"
  * @module
  */
-import type { Chain, JournalledBuffer, QueueJournal, RingDescriptor } from "@virtspace/virtio";
+import type { Chain, JournalledBuffer, QueueJournal, QueueState, RingDescriptor } from "@virtspace/virtio";
 import { copyOf, type OpenTable, type RingPosition, setUint53, VERSION, VERSION_AT, voidTable } from "./ring-position.ts";
 
 const HEAD_BYTES = 32;
@@ -54,16 +54,17 @@ export interface PackedRing {
 /**
  * Takes a table into use: what it says of the ring holds, unless it is not about this ring.
  *
- * @param position - where the front-end says that the ring stands
+ * @param state - where the ring stands as far as this process and the front-end know. What is in flight by that alone is not
+ * written: it need not have as many descriptors as it had in the ring
  */
-export function openPackedTable(table: DataView, size: number, ring: PackedRing, position: RingPosition): OpenTable {
+export function openPackedTable(table: DataView, size: number, ring: PackedRing, state: QueueState): OpenTable {
   const copy = copyOf(table);
   const found = recover(copy, size, ring.copy);
   if (found === undefined) {
     voidTable(table);
     table.setUint16(SIZE_AT, size, true);
   }
-  const { used, wrap, buffers } = found ?? { used: position.used & 0x7fff, wrap: position.used >>> 15, buffers: [] };
+  const { used, wrap, buffers } = found ?? { used: state.used & 0x7fff, wrap: state.used >>> 15, buffers: [] };
   // What stays has new numbers first, in the same order: a process that dies on the way leaves a table that says the same.
   for (const [i, [head]] of buffers.entries()) setUint53(table, entry(head as number) + COUNTER_AT, i);
   const heads = new Set(buffers.map(([head]) => head));
@@ -74,7 +75,7 @@ export function openPackedTable(table: DataView, size: number, ring: PackedRing,
   const inFlight = buffers.map((indices) => bufferOf(copy, indices));
   const journal = new PackedJournal(table, size, new Map(inFlight.map(({ id }, i) => [id, buffers[i] as readonly number[]])));
   table.setUint16(VERSION_AT, VERSION, true);
-  return { journal, state: found === undefined ? { ...position, inFlight: [] } : { ...positionOf(found, size), inFlight } };
+  return { journal, state: found === undefined ? state : { ...positionOf(found, size), inFlight } };
 }
 
 /** @returns undefined where the table is another ring's */
@@ -201,7 +202,9 @@ class PackedJournal implements QueueJournal {
   /** The first entry of each buffer, by the buffer's id. */
   readonly #heads = new Map<number, number>();
   #counter: number;
+  /** The first entries of what was used and not shown; and whether anything was, as not all of it need have entries. */
   readonly #batch: number[] = [];
+  #used = false;
 
   constructor(table: DataView, size: number, buffers: ReadonlyMap<number, readonly number[]>) {
     this.#table = table;
@@ -243,7 +246,7 @@ class PackedJournal implements QueueJournal {
   }
 
   took({ id, slots }: Chain, words: Uint32Array, at: number): void {
-    // A driver that makes more available than its ring has: nobody can go on with that.
+    // A driver that makes more available than its ring has gets no entry for it: nobody can go on with such a ring.
     if (slots > this.#left) return;
     const table = this.#table;
     const head = this.#free;
@@ -292,6 +295,7 @@ class PackedJournal implements QueueJournal {
   }
 
   used({ id }: Chain): void {
+    this.#used = true;
     const head = this.#heads.get(id);
     if (head === undefined) return;
     this.#heads.delete(id);
@@ -299,7 +303,7 @@ class PackedJournal implements QueueJournal {
   }
 
   showing({ used }: RingPosition): void {
-    if (this.#batch.length === 0) return;
+    if (!this.#used) return;
     for (const head of this.#batch) {
       this.#giveBack(head, this.#free);
       this.#free = head;
@@ -309,7 +313,8 @@ class PackedJournal implements QueueJournal {
   }
 
   shown(): void {
-    if (this.#batch.length === 0) return;
+    if (!this.#used) return;
+    this.#used = false;
     const table = this.#table;
     for (const head of this.#batch) table.setUint8(entry(head), 0);
     table.setUint16(OLD_FREE_AT, this.#free, true);

@@ -93,6 +93,7 @@ export class RingFiles implements Disposable {
     const known = this.#open.get(index);
     if (known?.path !== path || known.mapping.size !== bytes) {
       if (known !== undefined) this.#close(known, known.path !== path);
+      this.#open.delete(index);
       this.#open.set(index, { path, mapping: mapFile(path, bytes) });
     }
     const { mapping } = this.#open.get(index) as RingFile;

@@ -4,7 +4,7 @@
  * @see QEMU, docs/interop/vhost-user.rst, "Inflight I/O tracking"
  * @module
  */
-import type { Chain, QueueJournal } from "@virtspace/virtio";
+import type { Chain, QueueJournal, QueueState } from "@virtspace/virtio";
 import { copyOf, type OpenTable, type RingPosition, setUint53, VERSION, VERSION_AT, voidTable } from "./ring-position.ts";
 
 const HEAD_BYTES = 16;
@@ -23,26 +23,22 @@ export const splitTableBytes = (size: number): number => entry(size);
 /**
  * Takes a table into use: what it says of the ring holds, unless it is not about this ring.
  *
- * @param position - where the front-end says that the ring stands, and how far the driver was shown used buffers
+ * @param state - where the ring stands as far as this process and the front-end know, and how far the driver was shown used buffers
  */
-export function openSplitTable(table: DataView, size: number, position: RingPosition): OpenTable {
-  const found = recover(copyOf(table), size, position);
+export function openSplitTable(table: DataView, size: number, state: QueueState): OpenTable {
+  const found = recover(copyOf(table), size, state);
   if (found === undefined) begin(table, size);
-  const heads = found ?? [];
+  const heads = found ?? state.inFlight.map(({ id }) => id);
   // What stays has new numbers first, in the same order: a process that dies here leaves a table that says the same.
   for (const [i, head] of heads.entries()) setUint53(table, entry(head) + COUNTER_AT, i);
   const left = new Set(heads);
-  for (let head = 0; head < size; head++) if (!left.has(head)) table.setUint8(entry(head), 0);
-  table.setUint16(USED_AT, position.used, true);
+  for (let head = 0; head < size; head++) table.setUint8(entry(head), left.has(head) ? 1 : 0);
+  table.setUint16(USED_AT, state.used, true);
   table.setUint16(VERSION_AT, VERSION, true);
-  return {
-    journal: new SplitJournal(table, heads.length),
-    state: {
-      available: found === undefined ? position.available : (position.used + heads.length) & 0xffff,
-      used: position.used,
-      inFlight: heads.map((id) => ({ id, slots: 1, descriptors: [] })),
-    },
-  };
+  const journal = new SplitJournal(table, heads.length);
+  if (found === undefined) return { journal, state };
+  const available = (state.used + heads.length) & 0xffff;
+  return { journal, state: { available, used: state.used, inFlight: heads.map((id) => ({ id, slots: 1, descriptors: [] })) } };
 }
 
 function begin(table: DataView, size: number): void {

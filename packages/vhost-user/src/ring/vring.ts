@@ -15,7 +15,9 @@ export class Vring implements Disposable {
   base: number | undefined;
   /** What the device had not given back when the ring was ended: it is processed again when the ring goes on. */
   inFlight: QueueState["inFlight"] = [];
-  /** Whether the front-end moved it after it ran: then what was written down of it is void. */
+  /** Whether it ran in this session. */
+  ran = false;
+  /** Whether the front-end moved it after that: then what was written down of it is void. */
   moved = false;
   addresses: RingAddresses | undefined;
   enabled = false;

@@ -102,8 +102,10 @@ export class Rings implements Disposable {
 
   /** Settles the features. @throws {@link VhostUserError} `out-of-order` while rings run under others */
   setFeatures(features: FeatureSet, enabledFromStart: boolean): void {
-    if (!features.equals(this.#features)) this.requireAllStopped("features");
-    if (!features.equals(this.#features)) this.#restartDevice();
+    if (!features.equals(this.#features)) {
+      this.requireAllStopped("features");
+      this.#restartDevice();
+    }
     this.#features = features;
     if (enabledFromStart) for (const ring of this.#rings) ring.enabled = true;
   }
@@ -135,7 +137,7 @@ export class Rings implements Disposable {
     const ring = this.ring(index);
     // Who says something else than where it stood means another ring.
     if (ring.base !== num) {
-      ring.moved = ring.base !== undefined;
+      ring.moved = ring.ran;
       ring.inFlight = [];
     }
     ring.base = num;
@@ -266,6 +268,7 @@ export class Rings implements Disposable {
       if (table === undefined) return { state };
       if (ring.moved) voidTable(table);
       ring.moved = false;
+      ring.ran = true;
       const opened = packed
         ? openPackedTable(table, size, packedRing(space, descriptors as number, size), state)
         : openSplitTable(table, size, state);

@@ -11,8 +11,9 @@ import { FeatureSet, type Logger, QUEUE_FEATURES } from "@virtspace/virtio";
 import { VhostUserError } from "../error/vhost-user-error.ts";
 import type { RingFiles } from "../inflight/ring-files.ts";
 import { RingTables } from "../inflight/ring-tables.ts";
+import { MigrationLog } from "../memory/migration-log.ts";
 import { MOST_REGIONS, PeerMemory } from "../memory/peer-memory.ts";
-import { SharedLog } from "../memory/shared-log.ts";
+
 import { type PayloadOf, readRegions } from "../protocol/layout.ts";
 import { encodeEmptyReply, encodeReply, type Request } from "../protocol/message-codec.ts";
 import { type MessageKind, REQUESTS, type RequestName } from "../protocol/message-table.ts";
@@ -56,16 +57,13 @@ export class Session implements Disposable {
   readonly rings: Rings;
   readonly #parts: SessionParts;
   readonly #memory: PeerMemory;
+  readonly #log: MigrationLog;
   readonly #tables: RingTables;
   readonly #reader: MessageReader;
   readonly #watch: Watch;
   #protocol: FeatureSet = FeatureSet.none;
   #owned = false;
   #channel: BackendChannel | undefined;
-  #logPlace: { readonly payload: PayloadOf<"log">; readonly fd: Fd } | undefined;
-  #log: SharedLog | undefined;
-  /** Whether the features say that what is written is logged. */
-  #logging = false;
   #transfer: StateTransfer | undefined;
   #status = 0n;
   /** Kinds of messages that were refused. */
@@ -79,6 +77,7 @@ export class Session implements Disposable {
     const { socket, device, poller, log, unsealed, files } = parts;
     this.#parts = parts;
     this.#memory = new PeerMemory(this.space, unsealed);
+    this.#log = new MigrationLog(this.space, unsealed);
     this.#tables = new RingTables(device.queues.length, files, unsealed);
     this.#reader = new MessageReader(socket);
     this.rings = new Rings(device, {
@@ -226,7 +225,8 @@ export class Session implements Disposable {
       case "GET_MAX_MEM_SLOTS":
         return { value: BigInt(MOST_REGIONS) };
       case "SET_LOG_BASE":
-        return this.#setLog(request.payload, fds[0] as Fd);
+        this.#log.set(request.payload, fds[0] as Fd);
+        return { value: 0n };
       case "SET_LOG_FD":
         // Told when the log changes: this peer looks by itself.
         return;
@@ -306,44 +306,7 @@ export class Session implements Disposable {
     const offered = this.#parts.device.features.or(QUEUE_FEATURES).or(TRANSPORT);
     if (!wanted.isSubsetOf(offered)) throw new VhostUserError("not-negotiated", `features ${wanted.minus(offered)} were not offered`);
     this.rings.setFeatures(wanted.minus(TRANSPORT), !wanted.has(F_PROTOCOL_FEATURES));
-    this.#logging = wanted.has(F_LOG_ALL);
-    this.#follow();
-  }
-
-  /** Logs, or no longer. */
-  #follow(): void {
-    const wanted = this.#logging && this.#logPlace !== undefined;
-    if (wanted && this.#log === undefined && this.#logPlace !== undefined) {
-      this.#log = new SharedLog(this.space, this.#logPlace.payload, this.#logPlace.fd, this.#parts.unsealed);
-    } else if (!wanted && this.#log !== undefined) {
-      this.#endLog();
-    }
-  }
-
-  #endLog(): void {
-    this.#log?.bring();
-    this.#log?.[Symbol.dispose]();
-    this.#log = undefined;
-  }
-
-  #setLog(payload: PayloadOf<"log">, fd: Fd): Reply {
-    const own = fd.duplicate();
-    const before = this.#log;
-    try {
-      // What was written so far goes to the old one, what comes to the new one: none is missed.
-      if (before !== undefined) {
-        const next = new SharedLog(this.space, payload, own, this.#parts.unsealed);
-        this.#endLog();
-        this.#log = next;
-      }
-    } catch (error) {
-      own[Symbol.dispose]();
-      throw error;
-    }
-    this.#logPlace?.fd[Symbol.dispose]();
-    this.#logPlace = { payload, fd: own };
-    this.#follow();
-    return { value: 0n };
+    this.#log.want(wanted.has(F_LOG_ALL));
   }
 
   #setMemory(payload: PayloadOf<"memoryTable">, fds: readonly Fd[]): undefined {
@@ -383,7 +346,7 @@ export class Session implements Disposable {
     const num = this.rings.stop(index);
     this.#tables.told(index);
     // Who moves the guest looks at the log after this.
-    this.#log?.bring();
+    this.#log.bring();
     return { index, num };
   }
 
@@ -409,13 +372,12 @@ export class Session implements Disposable {
     if (!this.#open) return;
     this.#open = false;
     this.#watch[Symbol.dispose]();
-    this.#endLog();
     this.rings[Symbol.dispose]();
+    this.#log[Symbol.dispose]();
     this.#memory.clear();
     this.#reader[Symbol.dispose]();
     for (const { fds } of this.#waiting.splice(0)) for (const fd of fds) fd[Symbol.dispose]();
     this.#channel?.[Symbol.dispose]();
-    this.#logPlace?.fd[Symbol.dispose]();
     this.#tables[Symbol.dispose]();
     this.#transfer?.[Symbol.dispose]();
     this.space[Symbol.dispose]();

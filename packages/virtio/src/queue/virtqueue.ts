@@ -11,7 +11,8 @@ import type { FeatureSet } from "../feature/feature-set.ts";
 import { VirtioFeature } from "../feature/virtio-feature.ts";
 import { defaultVirtioHost, type VirtioHost } from "../host/host.ts";
 import { Chain, type ChainOwner } from "./chain.ts";
-import { ChainWalker, WRITE } from "./chain-walker.ts";
+import { ChainWalker } from "./chain-walker.ts";
+import { addPieces, describe } from "./in-flight-buffer.ts";
 import { InterruptModerator } from "./interrupt-moderator.ts";
 import type { QueueConfig } from "./queue-config.ts";
 import type { QueueJournal } from "./queue-journal.ts";
@@ -175,20 +176,11 @@ export abstract class Virtqueue {
   #takeAgain(buffer: InFlightBuffer | JournalledBuffer): Chain | undefined {
     const chain = this.claim(buffer.id);
     if (chain === undefined) return undefined;
-    const walked = "descriptors" in buffer ? this.walkAgain(chain, buffer) : this.#addPieces(chain, buffer);
+    const walked = "descriptors" in buffer ? this.walkAgain(chain, buffer) : addPieces(this.walker, chain, buffer) || this.failWalk();
     if (!walked) return undefined;
     chain.id = buffer.id;
     chain.slots = buffer.slots;
     return chain;
-  }
-
-  #addPieces(chain: Chain, { readable, writable }: InFlightBuffer): boolean {
-    const { walker } = this;
-    // Pieces, not descriptors: what was one for the guest may have been two for us.
-    walker.begin(chain, Number.POSITIVE_INFINITY);
-    const add = (flags: number) => (piece: readonly [number, number]) =>
-      walker.add(chain, piece[0] % 2 ** 32, Math.floor(piece[0] / 2 ** 32), piece[1], flags);
-    return (readable.every(add(0)) && writable.every(add(WRITE))) || this.failWalk();
   }
 
   /** Whether the queue runs and its rings can be reached, found again where their memory moved. */
@@ -447,16 +439,4 @@ export abstract class Virtqueue {
   protected abstract tellToKick(): boolean;
   /** Where the queue stands. */
   protected abstract position(): Omit<QueueState, "inFlight">;
-}
-
-function describe(chain: Chain, inOrder: boolean): InFlightBuffer {
-  const piece = (at: number): [number, number] => [chain.range(at).start + chain.offset(at), chain.length(at)];
-  const pieces = Array.from({ length: chain.pieces }, (_, at) => piece(at));
-  return {
-    id: chain.id,
-    slots: chain.slots,
-    ...(inOrder && chain.done && { written: chain.written }),
-    readable: pieces.slice(0, chain.readablePieces),
-    writable: pieces.slice(chain.readablePieces),
-  };
 }
