@@ -14,10 +14,16 @@ exec 3<>/dev/ttyS1
 stty raw -echo <&3
 printf '\n@guest ready\n' >&3
 
+# The loop is a process of its own: this first one has the orphans of background commands, and one that ends while a shell reads makes
+# it lose what it has read of the line.
+#
 # A line is a token and a command. The two marks round the output have the token, and each is a line of its own whatever the command
 # printed. The shell has the state of its own process alone: a directory or variable that a command sets ends with it.
+(
 while read -r token command <&3; do
   printf '\n@%s begin\n' "$token" >&3
   sh -c "$(printf '%b' "$command")" </dev/null >&3 2>&1 3>&-
   printf '\n@%s end %s\n' "$token" $? >&3
 done
+)
+echo "the guest's commands have ended"

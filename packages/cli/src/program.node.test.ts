@@ -1,4 +1,6 @@
 /** The command line: what it takes, what it says, how it ends. */
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -105,6 +107,27 @@ describe("while it serves", () => {
     expect(() => statSync(path)).toThrow();
     expect(readFileSync(join(folder, "pcap")).readUInt32LE(0)).toBe(0x0a0d0d0a);
   });
+
+  // util-linux's script gives it a terminal.
+  test.skipIf(spawnSync("script", ["-V"]).status !== 0)(
+    "a Ctrl-C at a terminal ends it cleanly, with its counters on the screen",
+    async () => {
+      const path = join(folder, "net");
+      const command = [process.execPath, join(import.meta.dirname, "main.ts"), "serve", "net", "--socket", path];
+      const terminal = spawn("script", ["-qec", command.join(" "), "/dev/null"], { timeout: 25_000, killSignal: "SIGKILL" });
+      let screen = "";
+      let interrupted = false;
+      terminal.stdout.on("data", (data) => {
+        screen += data;
+        // The first counters hide the cursor; who does that listens to the signal from then on.
+        if (!interrupted && screen.includes("\x1b[?25l")) interrupted = terminal.stdin.write("\x03");
+      });
+      const [status] = await once(terminal, "close");
+      expect(screen).toContain("stopping: 0 guests are connected");
+      expect(status).toBe(Exit.Ok);
+      expect(() => statSync(path)).toThrow();
+    },
+  );
 
   test("programs get an object a line", async () => {
     const path = join(folder, "net");

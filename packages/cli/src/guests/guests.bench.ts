@@ -6,13 +6,14 @@
  * The back-end in C copies frames from one card to the other and looks at nothing. It polls: it takes a processor for itself, and
  * is stopped when it is not its turn.
  */
+import { existsSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
-import { HelperProgram, isInstalled } from "../../../../.config/bench/helper-program.ts";
 import { type Row, report } from "../../../../.config/bench/measure.ts";
 import { processorShares } from "../../../../.config/bench/processor-share.ts";
 import { Guest } from "../../../../.config/guest/guest.ts";
 import { guestImage } from "../../../../.config/guest/guest-image.ts";
+import { HelperProgram, isInstalled } from "../../../../.config/guest/helper-program.ts";
 import type { Nic } from "../../../../.config/guest/nic.ts";
 import { frames, type GuestLink, linkUp, offloads, roundTrip, stream } from "../../../../.config/guest/traffic.ts";
 import { card, Sockets } from "./served-scenarios.ts";
@@ -53,7 +54,7 @@ interface Sample extends Readonly<Record<Kind, number>> {
 async function switchOfOurs(sockets: Sockets): Promise<Path> {
   const socket = sockets.at("net");
   const command = [process.execPath, MAIN, "serve", "net", "--json", "--socket", socket];
-  const program = await HelperProgram.start(command, [socket], LIFETIME);
+  const program = await HelperProgram.start(command, LIFETIME, () => existsSync(socket));
   return { name: "our switch", nic: (guest) => card(socket, guest), program, samples: [] };
 }
 
@@ -72,7 +73,7 @@ async function backEndInC(sockets: Sockets): Promise<Path> {
   const machine = ["--no-huge", "-m", "512", "--no-pci", "--no-telemetry", "--no-shconf", "--lcores", "0@(0-1),1@(0-1)"];
   const work = ["--auto-start", "--forward-mode=io", "--total-num-mbufs=8192", "--stats-period=10"];
   const command = ["dpdk-testpmd", ...machine, ...vhost(1), ...vhost(2), "--", ...work];
-  const program = await HelperProgram.start(command, [at(1), at(2)], LIFETIME);
+  const program = await HelperProgram.start(command, LIFETIME, () => existsSync(at(1)) && existsSync(at(2)));
   const targets = { frames: 0.9, stream: 0.9, roundTrip: 1.1 };
   return { name: "testpmd", nic: (guest) => card(at(guest), guest), program, polls: true, targets, samples: [] };
 }
@@ -96,7 +97,7 @@ function awakeners(): Promise<HelperProgram[]> {
   return Promise.all(
     cpus()
       .map(spin)
-      .map((command) => HelperProgram.start(command, [], LIFETIME)),
+      .map((command) => HelperProgram.start(command, LIFETIME)),
   );
 }
 

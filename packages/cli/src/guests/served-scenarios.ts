@@ -1,11 +1,12 @@
 /** What the tests with real guests share: the command as a process of its own, and guests with cards that it serves. */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Guest } from "../../../../.config/guest/guest.ts";
+import { spawnBound } from "../../../../.config/guest/helper-program.ts";
 import type { Nic } from "../../../../.config/guest/nic.ts";
 
 const MAIN = join(import.meta.dirname, "../main.ts");
@@ -28,9 +29,7 @@ export class Served implements AsyncDisposable {
   #errors = "";
 
   private constructor(within: readonly string[], args: readonly string[]) {
-    // With its parent it ends, and by itself after a time.
-    const command = ["--pdeathsig", "KILL", ...within, process.execPath, MAIN, "serve", "net", "--json", ...args];
-    this.#process = spawn("setpriv", command, { stdio: ["ignore", "pipe", "pipe"], timeout: LIFETIME, killSignal: "SIGKILL" });
+    this.#process = spawnBound([...within, process.execPath, MAIN, "serve", "net", "--json", ...args], LIFETIME);
     createInterface({ input: this.#process.stdout as never }).on("line", (line) => {
       this.said.push(JSON.parse(line) as Said);
       for (const heard of this.#heard) heard();

@@ -31,6 +31,8 @@ const RING_FLAGS_AT = 14;
 const AVAIL = 1 << 7;
 const USED = 1 << 15;
 
+const NONE = -1;
+
 const entry = (index: number): number => HEAD_BYTES + ENTRY_BYTES * index;
 
 /** Bytes of a table. */
@@ -199,8 +201,8 @@ class PackedJournal implements QueueJournal {
   /** The entries of each buffer by the first one: the last, and how many. */
   readonly #last: Uint16Array;
   readonly #slots: Uint16Array;
-  /** The first entry of each buffer, by the buffer's id. */
-  readonly #heads = new Map<number, number>();
+  /** The first entry of each buffer, by the buffer's id; {@link NONE} where it has none. */
+  readonly #heads: number[] = [];
   #counter: number;
   /** The first entries of what was used and not shown; and whether anything was, as not all of it need have entries. */
   readonly #batch: number[] = [];
@@ -217,7 +219,7 @@ class PackedJournal implements QueueJournal {
     const taken = new Set<number>();
     for (const [id, indices] of buffers) {
       const head = indices[0] as number;
-      this.#heads.set(id, head);
+      this.#heads[id] = head;
       this.#last[head] = indices.at(-1) as number;
       this.#slots[head] = indices.length;
       for (const [i, index] of indices.entries()) {
@@ -260,7 +262,7 @@ class PackedJournal implements QueueJournal {
     this.#last[head] = last;
     this.#slots[head] = slots;
     this.#left -= slots;
-    this.#heads.set(id, head);
+    this.#heads[id] = head;
     const place = entry(head);
     table.setUint16(place + LAST_AT, last, true);
     table.setUint16(place + SLOTS_AT, slots, true);
@@ -280,12 +282,11 @@ class PackedJournal implements QueueJournal {
   }
 
   untook({ id }: Chain): void {
-    const head = this.#heads.get(id);
-    if (head === undefined) return;
+    const head = this.#forget(id);
+    if (head === NONE) return;
     this.#table.setUint8(entry(head), 0);
     this.#giveBack(head, this.#free);
     this.#setFree(head);
-    this.#heads.delete(id);
   }
 
   /** Puts a buffer's entries before the free ones. */
@@ -296,10 +297,15 @@ class PackedJournal implements QueueJournal {
 
   used({ id }: Chain): void {
     this.#used = true;
-    const head = this.#heads.get(id);
-    if (head === undefined) return;
-    this.#heads.delete(id);
-    this.#batch.push(head);
+    const head = this.#forget(id);
+    if (head !== NONE) this.#batch.push(head);
+  }
+
+  /** @returns the first entry that a buffer had */
+  #forget(id: number): number {
+    const head = this.#heads[id] ?? NONE;
+    this.#heads[id] = NONE;
+    return head;
   }
 
   showing({ used }: RingPosition): void {

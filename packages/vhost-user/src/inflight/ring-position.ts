@@ -25,6 +25,6 @@ export const copyOf = (table: DataView): DataView =>
 
 /** Writes a number that may have more than 32 bits. */
 export function setUint53(table: DataView, at: number, value: number): void {
-  table.setUint32(at, value % 2 ** 32, true);
+  table.setUint32(at, value >>> 0, true);
   table.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
 }

@@ -1,7 +1,6 @@
-/** A program that a benchmark needs beside itself: it ends with the benchmark, and by itself after a time. */
+/** Programs that run beside tests and benchmarks: each ends with the process that started it, and by itself after a time. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const STARTS_IN = 20_000;
@@ -9,36 +8,39 @@ const STARTS_IN = 20_000;
 /** Whether a program can be called by its name. */
 export const isInstalled = (program: string): boolean => spawnSync("which", [program]).status === 0;
 
+/** Starts a program. @param lifetime - milliseconds after which it is killed, whatever happens */
+export function spawnBound(words: readonly string[], lifetime: number): ChildProcess {
+  // setpriv becomes the program, so the process id is the program's.
+  const command = ["--pdeathsig", "KILL", ...words];
+  return spawn("setpriv", command, { stdio: ["ignore", "pipe", "pipe"], timeout: lifetime, killSignal: "SIGKILL" });
+}
+
+/** A program that somebody needs beside himself. */
 export class HelperProgram implements AsyncDisposable {
+  /** What it said last, on both of its outputs. */
+  said = "";
   readonly #child: ChildProcess;
-  #said = "";
 
   private constructor(words: readonly string[], lifetime: number) {
-    // setpriv becomes the program, so the process id is the program's.
-    this.#child = spawn("setpriv", ["--pdeathsig", "KILL", ...words], {
-      stdio: ["ignore", "pipe", "pipe"],
-      timeout: lifetime,
-      killSignal: "SIGKILL",
-    });
+    this.#child = spawnBound(words, lifetime);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding("utf8").on("data", (chunk: string) => {
-        this.#said = (this.#said + chunk).slice(-2000);
+        this.said = (this.said + chunk).slice(-2000);
       });
     }
   }
 
   /**
-   * Starts a program; resolves when the sockets that it listens at are there.
+   * Starts a program; resolves when it is of use.
    *
-   * @param lifetime - milliseconds after which it is killed, whatever happens
    * @throws with what it said, if it ends instead
    */
-  static async start(words: readonly string[], sockets: readonly string[], lifetime: number): Promise<HelperProgram> {
+  static async start(words: readonly string[], lifetime: number, isReady: (said: string) => boolean = () => true): Promise<HelperProgram> {
     const program = new HelperProgram(words, lifetime);
-    for (const end = performance.now() + STARTS_IN; !sockets.every((path) => existsSync(path)); await sleep(50)) {
+    for (const end = performance.now() + STARTS_IN; !isReady(program.said); await sleep(20)) {
       if (!program.#hasEnded && performance.now() < end) continue;
       await program[Symbol.asyncDispose]();
-      throw new Error(`${words[0]} did not start: ${program.#said.trim()}`);
+      throw new Error(`${words[0]} did not start: ${program.said.trim()}`);
     }
     return program;
   }
