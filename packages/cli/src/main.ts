@@ -6,12 +6,17 @@ import { run } from "./program.ts";
 /** What shells add to the number of the signal that ended a program. */
 const SIGNALLED = 128;
 
+/** Package runners pass on the Ctrl-C that the terminal delivers too: what follows within this time is the same one. Milliseconds. */
+const SAME_SIGNAL = 1000;
+
 const stop = new AbortController();
+let first = Number.POSITIVE_INFINITY;
 for (const name of ["SIGINT", "SIGTERM"] as const) {
   // It goes on listening: who looks after the terminal's cursor ends the process at a signal that nobody else listens to.
   process.on(name, () => {
-    // A second one ends it at once.
-    if (stop.signal.aborted) process.exit(SIGNALLED + constants.signals[name]);
+    first = Math.min(first, performance.now());
+    // Another one, later, ends it at once.
+    if (performance.now() - first > SAME_SIGNAL) process.exit(SIGNALLED + constants.signals[name]);
     stop.abort();
   });
 }

@@ -113,7 +113,8 @@ describe("while it serves", () => {
     "a Ctrl-C at a terminal ends it cleanly, with its counters on the screen",
     async () => {
       const path = join(folder, "net");
-      const command = [process.execPath, join(import.meta.dirname, "main.ts"), "serve", "net", "--socket", path];
+      // Without exec, some shells die of the signal themselves and hide the program's status.
+      const command = ["exec", process.execPath, join(import.meta.dirname, "main.ts"), "serve", "net", "--socket", path];
       const terminal = spawn("script", ["-qec", command.join(" "), "/dev/null"], { timeout: 25_000, killSignal: "SIGKILL" });
       let screen = "";
       let interrupted = false;

@@ -123,7 +123,11 @@ export class PackedQueue extends Virtqueue {
       const last = words[4 * at + 3] as number;
       const flags = last >>> 16;
       at = at + 1 === size ? 0 : at + 1;
-      if (!this.#add(chain, count, low, high, length, flags)) return undefined;
+      if ((flags & INDIRECT) !== 0) {
+        if (!this.#addTable(chain, count, low, high, length, flags)) return undefined;
+      } else if (!walker.add(chain, low, high, length, flags)) {
+        return this.#badWalk();
+      }
       if ((flags & NEXT) !== 0) continue;
       chain.id = last & 0xffff;
       chain.slots = count;
@@ -131,20 +135,25 @@ export class PackedQueue extends Virtqueue {
     }
   }
 
-  #add(chain: Chain, count: number, low: number, high: number, length: number, flags: number): boolean {
-    const { walker } = this;
-    if ((flags & INDIRECT) === 0) return walker.add(chain, low, high, length, flags) || this.failWalk();
+  #badWalk(): undefined {
+    this.failWalk();
+  }
+
+  #addTable(chain: Chain, count: number, low: number, high: number, length: number, flags: number): boolean {
     if (!this.indirect) return this.fail("indirect-not-negotiated", count);
     if ((flags & NEXT) !== 0) return this.fail("indirect-with-next", count);
     if (count > 1) return this.fail("indirect-in-chain", count);
-    return walker.addTable(chain, low, high, length, false) || this.failWalk();
+    return this.walker.addTable(chain, low, high, length, false) || this.failWalk();
   }
 
   protected override walkAgain(chain: Chain, { descriptors }: JournalledBuffer): boolean {
-    this.walker.begin(chain);
-    return descriptors.every(([address, length, flags], i) =>
-      this.#add(chain, i + 1, address % 2 ** 32, Math.floor(address / 2 ** 32), length, flags),
-    );
+    const { walker } = this;
+    walker.begin(chain);
+    return descriptors.every(([address, length, flags], i) => {
+      const [low, high] = [address % 2 ** 32, Math.floor(address / 2 ** 32)];
+      if ((flags & INDIRECT) !== 0) return this.#addTable(chain, i + 1, low, high, length, flags);
+      return walker.add(chain, low, high, length, flags) || this.failWalk();
+    });
   }
 
   #bad(code: RingFaultCode, value: number): undefined {
