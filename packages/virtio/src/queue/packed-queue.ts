@@ -123,20 +123,16 @@ export class PackedQueue extends Virtqueue {
       const last = words[4 * at + 3] as number;
       const flags = last >>> 16;
       at = at + 1 === size ? 0 : at + 1;
-      if ((flags & INDIRECT) !== 0) {
-        if (!this.#addTable(chain, count, low, high, length, flags)) return undefined;
-      } else if (!walker.add(chain, low, high, length, flags)) {
-        return this.#badWalk();
-      }
+      const added =
+        (flags & INDIRECT) === 0
+          ? walker.add(chain, low, high, length, flags) || this.failWalk()
+          : this.#addTable(chain, count, low, high, length, flags);
+      if (!added) return undefined;
       if ((flags & NEXT) !== 0) continue;
       chain.id = last & 0xffff;
       chain.slots = count;
       return at;
     }
-  }
-
-  #badWalk(): undefined {
-    this.failWalk();
   }
 
   #addTable(chain: Chain, count: number, low: number, high: number, length: number, flags: number): boolean {
