@@ -21,4 +21,6 @@ for (const name of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 const { stdout, stderr } = process;
-process.exitCode = await run(process.argv.slice(2), { stdout, stderr, signal: stop.signal, now: () => new Date() });
+const status = await run(process.argv.slice(2), { stdout, stderr, signal: stop.signal, now: () => new Date() });
+// An end by itself stops listening to signals first: one that is passed on late would be the program's status.
+process.exit(status);

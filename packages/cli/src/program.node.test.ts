@@ -1,7 +1,7 @@
 /** The command line: what it takes, what it says, how it ends. */
-import { spawn, spawnSync } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UnixListener, UnixSocket } from "@virtspace/host-linux";
@@ -81,6 +81,72 @@ test("a capture that can't be written ends it before it serves", async () => {
   expect([code, trial.err.split("\n").length, trial.out]).toEqual([Exit.Failed, 2, ""]);
   expect(trial.err).toContain("ENOENT");
   expect(() => statSync(path)).toThrow();
+});
+
+describe("a capture in a FIFO", () => {
+  let fifo: string;
+  beforeEach(() => {
+    fifo = join(folder, "fifo");
+    execFileSync("mkfifo", [fifo]);
+  });
+
+  test("that nobody reads ends it before it serves", async () => {
+    const trial = new Trial();
+    const code = await trial.run("serve", "net", "--socket", join(folder, "net"), "--pcap", fifo);
+    expect([code, trial.err]).toEqual([Exit.Failed, `error: nobody reads the FIFO ${fifo} (ENXIO): start its reader first\n`]);
+  });
+
+  test("goes to its reader while it serves", async () => {
+    const reader = spawn("head", ["-c", "4", fifo], { timeout: 20_000, killSignal: "SIGKILL" });
+    const writer = openSync(fifo, "w");
+    const trial = new Trial();
+    const done = trial.run("serve", "net", "--socket", join(folder, "net"), "--pcap", fifo);
+    closeSync(writer);
+    const [[magic]] = await Promise.all([once(reader.stdout, "data") as Promise<[Buffer]>, once(reader, "close")]);
+    expect(magic.readUInt32LE(0)).toBe(0x0a0d0d0a);
+    await trial.said("listening");
+    trial.stop.abort();
+    expect([await done, trial.err]).toEqual([Exit.Ok, ""]);
+  });
+});
+
+describe("signals", () => {
+  const serve = async (...args: string[]): Promise<ChildProcessWithoutNullStreams> => {
+    const main = join(import.meta.dirname, "main.ts");
+    const program = spawn(process.execPath, [main, "serve", "net", "--socket", join(folder, "net"), ...args], {
+      timeout: 25_000,
+      killSignal: "SIGKILL",
+    });
+    await once(program.stdout, "data");
+    return program;
+  };
+
+  test("that a package runner passes on beside the terminal's are one", async () => {
+    const program = await serve();
+    const closed = once(program, "close");
+    for (let i = 0; i < 20; i++) {
+      program.kill("SIGINT");
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    expect(await closed).toEqual([Exit.Ok, null]);
+  });
+
+  test("another one, later, ends what waits for somebody else at once", async () => {
+    const fifo = join(folder, "fifo");
+    execFileSync("mkfifo", [fifo]);
+    const full = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
+    expect(() => {
+      for (;;) writeSync(full, Buffer.alloc(4096));
+    }).toThrow("EAGAIN");
+    const program = await serve("--pcap", fifo);
+    const closed = once(program, "close");
+    program.kill("SIGINT");
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    expect(program.exitCode).toBe(null);
+    program.kill("SIGTERM");
+    expect(await closed).toEqual([128 + 15, null]);
+    closeSync(full);
+  });
 });
 
 test("a network that is made halfway is taken down, and does not keep the process", async () => {

@@ -5,6 +5,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { createLogUpdate } from "log-update";
 import { jsonReporter, type LiveArea, type Output, type Reporter, textReporter } from "./report/reporter.ts";
 import { BackendChoiceError } from "./serve/backend-choice.ts";
+import { CaptureFileError } from "./serve/capture-file.ts";
 import { type ServeNetOptions, serveNet } from "./serve/serve-net.ts";
 
 /** Exit codes. */
@@ -105,5 +106,6 @@ function exitCode(error: unknown, stderr: Output): number {
 
 /** Whether its message is enough. What has no cause outside is a fault of ours, and tells where. */
 function isOfHost(error: unknown): error is Error {
+  if (error instanceof CaptureFileError) return true;
   return HostLinuxError.is(error) || VhostUserError.is(error) || (error instanceof Error && "syscall" in error);
 }

@@ -1,7 +1,7 @@
 /** The network that guests are plugged into, as it is chosen on the command line. @module */
-import { createWriteStream, openSync } from "node:fs";
 import { DatagramBackend, StreamBackend, TapBackend } from "@virtspace/host-linux";
 import { captured, Gateway, LearningSwitch, Loopback, type NetworkBackend, Patch, PcapngWriter } from "@virtspace/network";
+import { openCaptureFile } from "./capture-file.ts";
 
 /** What was chosen. */
 export interface BackendChoice {
@@ -9,7 +9,7 @@ export interface BackendChoice {
   readonly backend: string;
   /** An address for a gateway of ours that answers ARP, ping, DHCP and UDP echo. */
   readonly gateway?: string | undefined;
-  /** A file for a capture. */
+  /** A file for a capture, or a FIFO that somebody reads. */
   readonly pcap?: string | undefined;
   /** Told when what the network leads to went away. */
   readonly onGone: (name: string) => void;
@@ -56,8 +56,7 @@ function assemble({ backend: choice, gateway, pcap, onGone, onSkipped }: Backend
     stack.use(makeGateway(network, gateway));
   }
   if (pcap === undefined) return network;
-  // Opened at once: a file that can't be had ends the command.
-  const file = createWriteStream(pcap, { fd: openSync(pcap, "w") });
+  const file = openCaptureFile(pcap);
   // What can't be written is told once; the network goes on.
   file.on("error", (error) => onGone(`${pcap}: ${error.message}`));
   stack.defer(() => new Promise<void>((resolve) => file.end(() => resolve())));
