@@ -54,6 +54,13 @@ export default {
       to: { dependencyTypes: ["core", "npm", "npm-dev", "npm-optional", "npm-peer", "npm-no-pkg"], pathNot: "^packages/" },
     },
     {
+      name: "the-embedded-engine-knows-node-in-one-file",
+      severity: "error",
+      comment: "v86-core runs in a browser as it does in Node: only what reads the engine's file may differ.",
+      from: { ...sourceOf(["v86-core"]), pathNot: `${UNPUBLISHED}|/engine-file-node\\.ts$` },
+      to: { dependencyTypes: ["core"] },
+    },
+    {
       name: "packages-are-in-the-table",
       severity: "error",
       comment: "Each package has its line in this file's table.",

@@ -16,6 +16,7 @@ test.each([
   ["packages/virtio-net", "packages/virtio-net"],
   ["packages/host-linux", "packages/host-linux"],
   ["packages/vhost-user", "packages/vhost-user"],
+  ["packages/v86-core", "packages/v86-core"],
 ])("the samples in %s/README.md hold", (page, home) => {
   const folder = join(root, home);
   const files = checked(program(readFileSync(join(root, page, "README.md"), "utf8")));

@@ -63,6 +63,11 @@ export class Mapping implements Disposable {
     }
   }
 
+  /** Where it is in this process: for a kernel module that is told of it, and that must let go before it is unmapped. */
+  get address(): bigint {
+    return this.#address;
+  }
+
   /** The memory; empty once it was unmapped. */
   get bytes(): Uint8Array {
     return this.#bytes;

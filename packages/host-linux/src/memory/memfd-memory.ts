@@ -35,6 +35,11 @@ export class MemfdMemory extends MemoryProvider {
     return this.#fd;
   }
 
+  /** Where it is mapped in this process. */
+  get address(): bigint {
+    return this.#mapping.address;
+  }
+
   /** Where the memory begins in its file, bytes. */
   get offset(): number {
     return this.#offset;

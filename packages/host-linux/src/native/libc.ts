@@ -34,6 +34,11 @@ const SIGNATURES = {
   shutdown: "int shutdown(int fd, int how)",
   open: "int open(const char *path, int flags, int mode)",
   ioctl: "int ioctl(int fd, unsigned long request, void *argument)",
+  ioctl_number: "int ioctl(int fd, unsigned long request, long argument)",
+  gettid: "int gettid()",
+  tgkill: "int tgkill(int process, int thread, int signal)",
+  sigaction: "int sigaction(int signal, const void *action, void *old)",
+  dlsym: "void *dlsym(void *library, const char *name)",
   epoll_create1: "int epoll_create1(int flags)",
   epoll_ctl: "int epoll_ctl(int epoll, int operation, int fd, void *event)",
   preadv2: "int64_t preadv2(int fd, const void *iov, int count, int64_t offset, int flags)",
@@ -73,6 +78,7 @@ export function errnoName(errno: number): string {
 
 /** What a call came to: its result, or the number of its error. */
 export interface CallOutcome {
+  /** What it returned; -1 where it failed. */
   readonly result: number;
   /** 0 where it succeeded. */
   readonly errno: number;
@@ -127,14 +133,35 @@ export function map(length: number, writable: boolean, fd: number, offset: numbe
   return result;
 }
 
+/** Maps what a device shows. @returns its address */
+export function mapDevice(length: number, fd: number): bigint {
+  return map(length, true, fd, 0);
+}
+
+/** A call of ioctl(2) with nothing on the way, for loops that do little else: it answers the errno, or 0, and a signal ends it. */
+export function directCall(fd: number, request: number): () => number {
+  const ioctl = native("ioctl_number");
+  return () => (ioctl(fd, request, 0) === -1 ? koffi.errno() : 0);
+}
+
+/** The address of a function that takes a number, and does nothing. */
+export function withoutEffect(): bigint {
+  return BigInt.asUintN(64, BigInt(native("dlsym")(null, "abs")));
+}
+
 /** The bytes at an address, as long as they are mapped. */
 export function bytesAt(address: bigint, length: number): ArrayBuffer {
   return koffi.view(address, length);
 }
 
-/** Native memory that is never moved or freed: for the structures that calls take. */
+/** Native memory that is never moved: for the structures that calls take. */
 export function nativeBlock(length: number): { readonly address: bigint; readonly view: DataView; readonly bytes: Uint8Array } {
   const block = koffi.alloc("uint8_t", length);
   const buffer = koffi.view(block, length);
   return { address: koffi.address(block), view: new DataView(buffer), bytes: new Uint8Array(buffer) };
+}
+
+/** Frees it; no array may show it any more. */
+export function freeBlock(address: bigint): void {
+  koffi.free(address);
 }

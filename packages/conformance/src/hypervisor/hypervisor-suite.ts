@@ -1,0 +1,562 @@
+/** What every hypervisor must do for a composer. @module */
+import { type Hypervisor, HypervisorError, type MachineEnd } from "@virtspace/hypervisor";
+import { arrayBufferMemory, gpa, LocalNotifier, type MemoryProvider, type Notifier, VirtAddressSpace } from "@virtspace/virt-address-space";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { AccessSize, GuestCode } from "./guest-code.ts";
+import { Place, TrialMachine } from "./trial-machine.ts";
+
+/** A hypervisor to be tested. */
+export interface HypervisorSuiteOptions {
+  /** For the tests' names. */
+  readonly name: string;
+  /** Opens it. */
+  open(): Promise<Hypervisor>;
+  /** Why it can't be tested here: the tests are skipped then, and their name says so. */
+  readonly skip?: string | undefined;
+  /** A notifier of the kind that it serves best: a local one unless given. */
+  readonly notifier?: () => Notifier;
+  /** Makes memory that guests can have besides their own: in an ArrayBuffer unless given. */
+  readonly extraMemory?: (size: number) => MemoryProvider;
+  /** An instruction that it can't run, if there is one. */
+  readonly notEmulated?: Uint8Array;
+  /** How many interrupts are counted; 100,000 unless given. */
+  readonly interrupts?: number;
+}
+
+const SIZES: readonly AccessSize[] = [1, 2, 4];
+const DONE = 0x500;
+const ACKNOWLEDGE = 0x510;
+const BUSY = 0x520;
+const READY = 0x530;
+const LINE = 5;
+const WINDOW = 0xd000_0000;
+
+/** The suite runs wherever vitest does: what Node and browsers have under the same names. */
+const { setTimeout, structuredClone } = globalThis as unknown as {
+  setTimeout(task: () => void, milliseconds: number): void;
+  structuredClone<T>(value: T): T;
+};
+const soon = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Declares the tests. */
+export function hypervisorSuite({
+  name,
+  open,
+  skip,
+  notifier = () => new LocalNotifier(),
+  extraMemory = arrayBufferMemory,
+  notEmulated,
+  interrupts = 100_000,
+}: HypervisorSuiteOptions): void {
+  // The reason is in the name: it shows where the tests were not run.
+  describe.skipIf(skip !== undefined)(`the hypervisor ${name}${skip === undefined ? "" : `, not run: ${skip}`}`, () => {
+    let hypervisor: Hypervisor;
+    beforeAll(async () => {
+      hypervisor = await open();
+    });
+    afterAll(() => (hypervisor as Partial<Disposable> | undefined)?.[Symbol.dispose]?.());
+
+    const trial = (): Promise<TrialMachine> => TrialMachine.create(hypervisor);
+
+    describe("accesses", () => {
+      test.each(SIZES)("of %i bytes reach a port window, and read it", async (size) => {
+        await using box = await trial();
+        const seen: number[][] = [];
+        box.port(0x600, 4, {
+          read: (...access) => {
+            seen.push(access);
+            return 0x8765_4321;
+          },
+          write: (...access) => void seen.push(access),
+        });
+        const done = box.reported(DONE);
+        await box.load((code) => code.write(0x600, 0x1234_5678, size).in(0x600, size).out(DONE).haltForGood());
+        box.machine.run();
+        const mask = 2 ** (8 * size) - 1;
+        expect(await done).toBe(size === 4 ? 0x8765_4321 : 0x8765_4321 & mask);
+        expect(seen).toEqual([
+          [0, size, size === 4 ? 0x1234_5678 : 0x1234_5678 & mask],
+          [0, size],
+        ]);
+        expect(box.machine.counters.portAccesses).toBeGreaterThanOrEqual(3);
+      });
+
+      test.each(SIZES)("of %i bytes reach a memory window, and read it", async (size) => {
+        await using box = await trial();
+        const bytes = new DataView(new ArrayBuffer(16));
+        const read = (offset: number, length: number): number =>
+          length === 1 ? bytes.getUint8(offset) : length === 2 ? bytes.getUint16(offset, true) : bytes.getUint32(offset, true);
+        const write = (offset: number, length: number, value: number): void => {
+          for (let i = 0; i < length; i++) bytes.setUint8(offset + i, (value >>> (8 * i)) & 0xff);
+        };
+        box.memory.map({ kind: "io", name: "window", base: gpa(WINDOW), size: 4096, handler: { read, write } });
+        const done = box.reported(DONE);
+        await box.load((code) =>
+          code
+            .eax(0x1234_5678)
+            .store(WINDOW + 4, size)
+            .load(WINDOW + 4, 4)
+            .out(DONE)
+            .haltForGood(),
+        );
+        box.machine.run();
+        expect(await done).toBe(size === 4 ? 0x1234_5678 : 0x1234_5678 & (2 ** (8 * size) - 1));
+        expect(box.machine.counters.memoryAccesses).toBeGreaterThanOrEqual(2);
+      });
+
+      test("to nothing read as ones, and are lost", async () => {
+        await using box = await trial();
+        const done = box.reported(DONE);
+        await box.load((code) => code.write(0x700, 1).eax(1).store(WINDOW).in(0x700).out(DONE).load(WINDOW).out(DONE).haltForGood());
+        box.machine.run();
+        expect(await done).toBe(0xffff_ffff);
+      });
+
+      test("to memory that is not the engine's own are those of the space", async () => {
+        await using box = await trial();
+        box.memory.map({ name: "elsewhere", base: gpa(WINDOW), memory: arrayBufferMemory(4096) });
+        box.memory.writeU32(gpa(WINDOW + 8), 77);
+        const done = box.reported(DONE);
+        await box.load((code) =>
+          code
+            .eax(42)
+            .store(WINDOW)
+            .load(WINDOW + 8)
+            .out(DONE)
+            .haltForGood(),
+        );
+        box.machine.run();
+        expect([await done, box.memory.readU32(gpa(WINDOW))]).toEqual([77, 42]);
+      });
+
+      test("of a guest to ROM change nothing", async () => {
+        await using box = await trial();
+        const rom = extraMemory(4096);
+        rom.bytes().fill(0xf4);
+        box.memory.map({ kind: "rom", name: "rom", base: gpa(WINDOW), memory: rom });
+        const done = box.reported(DONE);
+        await box.load((code) => code.eax(1).store(WINDOW).load(WINDOW).out(DONE).haltForGood());
+        box.machine.run();
+        expect([await done, box.memory.readU32(gpa(WINDOW))]).toEqual([0xf4f4_f4f4, 0xf4f4_f4f4]);
+      });
+
+      test.each([
+        ["a port", 0x600],
+        ["memory", WINDOW],
+      ])("to a doorbell at %s ring it, and reach nobody else", async (_what, address) => {
+        await using box = await trial();
+        using bell = notifier();
+        const space = address === 0x600 ? box.ports : box.memory;
+        let missed = 0;
+        space.map({ kind: "io", name: "behind", base: gpa(address), size: 4, handler: { read: () => 0, write: () => void missed++ } });
+        let rings = 0;
+        bell.subscribe((count) => {
+          rings += count;
+        });
+        space.addDoorbell({ address: gpa(address), length: 4, datamatch: 7, notifier: bell });
+        const done = box.reported(DONE);
+        await box.load((code) => {
+          const ring = (value: number): unknown => (address === 0x600 ? code.write(address, value) : code.eax(value).store(address));
+          ring(7);
+          ring(8);
+          code.ecx(1000);
+          const again = code.here;
+          ring(7);
+          code.loop(again).out(DONE).haltForGood();
+        });
+        box.machine.run();
+        await done;
+        await soon(20);
+        expect([rings, missed]).toEqual([1001, 1]);
+      });
+    });
+
+    describe("interrupts", () => {
+      const acknowledging = {
+        [LINE]: (code: GuestCode) => code.enterHandler().increment(Place.counter).write(ACKNOWLEDGE, 1).leaveHandler(),
+      };
+
+      test(`as edges: none of ${interrupts} is lost under load`, { timeout: 60_000 }, async () => {
+        await using box = await trial();
+        using line = box.machine.line(LINE);
+        let left = interrupts;
+        const all = Promise.withResolvers<void>();
+        box.port(ACKNOWLEDGE, 4, {
+          write: () => {
+            if (--left > 0) line.pulse();
+            else all.resolve();
+          },
+        });
+        box.port(BUSY, 4, {});
+        await box.load((code) => {
+          code.setUpPic([LINE]).write(READY, 1).enableInterrupts();
+          const again = code.here;
+          code.ecx(50);
+          const spin = code.here;
+          code.loop(spin).write(BUSY, 1).jump(again);
+        }, acknowledging);
+        const ready = box.reported(READY);
+        box.machine.run();
+        await ready;
+        line.pulse();
+        await all.promise;
+        await box.machine.pause();
+        expect(box.counter).toBe(interrupts);
+      });
+
+      test(`as levels: each of ${interrupts / 10} comes once, and stays until it is let down`, { timeout: 60_000 }, async () => {
+        await using box = await trial();
+        using line = box.machine.line(LINE);
+        let left = interrupts / 10;
+        const all = Promise.withResolvers<void>();
+        box.port(ACKNOWLEDGE, 4, {
+          write: () => {
+            line.setLevel(false);
+            left--;
+            if (left > 0) line.setLevel(true);
+            else all.resolve();
+          },
+        });
+        await box.load((code) => {
+          code.setUpPic([LINE], [LINE]).write(READY, 1);
+          const again = code.here;
+          code.waitForInterrupt().jump(again);
+        }, acknowledging);
+        const ready = box.reported(READY);
+        box.machine.run();
+        await ready;
+        line.setLevel(true);
+        await all.promise;
+        await soon(20);
+        await box.machine.pause();
+        expect(box.counter).toBe(interrupts / 10);
+      });
+
+      test("wake a guest that waits, from a later turn and by a notifier", async () => {
+        await using box = await trial();
+        using line = box.machine.line(LINE);
+        using bell = notifier();
+        using _following = line.follow(bell);
+        let acknowledged = Promise.withResolvers<void>();
+        box.port(ACKNOWLEDGE, 4, { write: () => acknowledged.resolve() });
+        await box.load((code) => {
+          code.setUpPic([LINE]).write(READY, 1);
+          const again = code.here;
+          code.waitForInterrupt().jump(again);
+        }, acknowledging);
+        const ready = box.reported(READY);
+        box.machine.run();
+        await ready;
+        for (let i = 1; i <= 50; i++) {
+          await soon(i % 10 === 0 ? 5 : 0);
+          if (i % 2 === 0) bell.signal();
+          else line.pulse();
+          await acknowledged.promise;
+          expect(box.counter).toBe(i);
+          acknowledged = Promise.withResolvers();
+        }
+      });
+
+      test("on a line that two devices share stay until both let it down", async () => {
+        await using box = await trial();
+        const lines = [box.machine.line(LINE), box.machine.line(LINE)] as const;
+        let acknowledged = 0;
+        box.port(ACKNOWLEDGE, 4, { write: () => void lines[acknowledged++ === 0 ? 0 : 1].setLevel(false) });
+        await box.load((code) => {
+          code.setUpPic([LINE], [LINE]).write(READY, 1);
+          const again = code.here;
+          code.waitForInterrupt().jump(again);
+        }, acknowledging);
+        const ready = box.reported(READY);
+        box.machine.run();
+        await ready;
+        for (const line of lines) line.setLevel(true);
+        await expect.poll(() => acknowledged).toBe(2);
+        await soon(20);
+        expect(acknowledged).toBe(2);
+        for (const line of lines) line[Symbol.dispose]();
+      });
+
+      test("on lines that are not there are refused", async () => {
+        await using box = await trial();
+        for (const irq of [-1, 2, 99, 1.5]) {
+          expect(() => box.machine.line(irq)).toThrow(expect.objectContaining({ name: "HypervisorError", code: "invalid-argument" }));
+        }
+      });
+    });
+
+    describe("stopping", () => {
+      const counting = (box: TrialMachine): Promise<void> =>
+        box.load((code) => {
+          const again = code.here;
+          code.increment(Place.counter).jump(again);
+        });
+
+      test("a guest that spins with interrupts off: it pauses and goes on 1000 times", { timeout: 60_000 }, async () => {
+        await using box = await trial();
+        await counting(box);
+        let moved = 0;
+        for (let i = 0; i < 1000; i++) {
+          const before = box.counter;
+          box.machine.run();
+          if (i % 100 === 0) await soon(3);
+          await box.machine.pause();
+          const at = box.counter;
+          if (i % 100 === 0) {
+            await soon(3);
+            expect(box.counter).toBe(at);
+          }
+          if (at > before) moved++;
+        }
+        expect(moved).toBeGreaterThanOrEqual(10);
+        expect(box.machine.status).toBe("stopped");
+      });
+
+      test("a guest that halts for good", async () => {
+        await using box = await trial();
+        const done = box.reported(DONE);
+        await box.load((code) => code.write(DONE, 1).haltForGood());
+        box.machine.run();
+        await done;
+        await soon(10);
+        await box.machine.pause();
+        const rip = (await box.machine.vcpus[0]?.registers())?.rip ?? 0n;
+        expect(Number(rip)).toBeGreaterThan(Place.code);
+        expect(Number(rip)).toBeLessThan(Place.code + 40);
+      });
+
+      test("from within an access of the guest's", async () => {
+        await using box = await trial();
+        const paused = Promise.withResolvers<void>();
+        box.port(DONE, 4, { write: () => void box.machine.pause().then(paused.resolve) });
+        await box.load((code) => code.write(DONE, 1).haltForGood());
+        box.machine.run();
+        await paused.promise;
+        expect(box.machine.status).toBe("stopped");
+      });
+
+      test("the registers that were set are those that are read", async () => {
+        await using box = await trial();
+        await counting(box);
+        const [vcpu] = box.machine.vcpus;
+        await vcpu?.setRegisters({ rax: 0x1234_5678n, rdi: 0x9abc_def0n, rflags: 0x46n });
+        const registers = await vcpu?.registers();
+        expect(registers).toMatchObject({
+          rax: 0x1234_5678n,
+          rdi: 0x9abc_def0n,
+          rflags: 0x46n,
+          rip: BigInt(Place.code),
+          rsp: BigInt(Place.stack),
+        });
+        expect(registers?.cs).toMatchObject({ selector: 8, base: 0, limit: 0xffff_ffff, db: true, long: false, dpl: 0 });
+        expect(registers?.idt).toEqual({ base: Place.idt, limit: 383 });
+      });
+
+      test("what a machine in another state can't do is refused", async () => {
+        const box = await trial();
+        await counting(box);
+        box.machine.run();
+        await expect(box.machine.save()).rejects.toMatchObject({ code: "running" });
+        await expect(box.machine.vcpus[0]?.registers()).rejects.toMatchObject({ code: "running" });
+        await box.machine[Symbol.asyncDispose]();
+        await box.machine[Symbol.asyncDispose]();
+        expect(await box.machine.ended).toEqual({ reason: "disposed" } satisfies MachineEnd);
+        expect(box.machine.status).toBe("closed");
+        expect(() => box.machine.run()).toThrow(HypervisorError);
+        await expect(box.machine.save()).rejects.toMatchObject({ code: "closed" });
+        expect(() => box.machine.line(LINE)).toThrow(HypervisorError);
+        await box[Symbol.asyncDispose]();
+      });
+    });
+
+    describe("ends", () => {
+      test("a fault without a handler", async () => {
+        await using box = await trial();
+        await box.load((code) => code.raw(0x0f, 0x0b));
+        await box.machine.vcpus[0]?.setRegisters({ idt: { base: 0, limit: 0 } });
+        box.machine.run();
+        expect(await box.machine.ended).toEqual({ reason: "triple-fault", vcpu: 0 } satisfies MachineEnd);
+        expect(box.machine.status).toBe("ended");
+        expect(() => box.machine.run()).toThrow(expect.objectContaining({ code: "ended" }));
+      });
+
+      test.skipIf(notEmulated === undefined)("an instruction that it can't run, with its address and bytes", async () => {
+        await using box = await trial();
+        await box.load((code) => code.raw(0x90, ...(notEmulated as Uint8Array)).haltForGood());
+        box.machine.run();
+        const end = await box.machine.ended;
+        expect(end).toMatchObject({ reason: "emulation-failed", vcpu: 0, address: Place.code + 1 });
+        expect(end.reason === "emulation-failed" && [...end.bytes.subarray(0, notEmulated?.length)]).toEqual([
+          ...(notEmulated as Uint8Array),
+        ]);
+      });
+
+      test("a guest that jumps into an I/O window: the host goes on", async () => {
+        await using box = await trial();
+        box.memory.map({ kind: "io", name: "window", base: gpa(WINDOW), size: 4096, handler: { read: () => 0xf4, write: () => {} } });
+        await box.load((code) => code.jump(WINDOW));
+        box.machine.run();
+        await Promise.race([box.machine.ended, soon(100)]);
+        await box.machine[Symbol.asyncDispose]();
+        expect(["emulation-failed", "triple-fault", "engine-failed", "disposed"]).toContain((await box.machine.ended).reason);
+      });
+    });
+
+    describe("memory", () => {
+      test("that is unmapped under a running guest is gone for it, and released", async () => {
+        await using box = await trial();
+        const extra = extraMemory(4096);
+        const region = box.memory.map({ name: "extra", base: gpa(WINDOW), memory: extra });
+        box.memory.writeU32(gpa(WINDOW), 5);
+        const done = box.reported(DONE);
+        await box.load((code) => {
+          const again = code.here;
+          code.load(WINDOW).jumpIfEax(5, again).out(DONE).haltForGood();
+        });
+        box.machine.run();
+        await soon(10);
+        await box.memory.unmap(region);
+        expect(extra.released).toBe(true);
+        expect(await done).toBe(0xffff_ffff);
+      });
+
+      test("that is mapped under a running guest is there", async () => {
+        await using box = await trial();
+        const done = box.reported(DONE);
+        await box.load((code) => {
+          const again = code.here;
+          code.load(WINDOW).jumpIfEax(-1, again).out(DONE).haltForGood();
+        });
+        box.machine.run();
+        await soon(10);
+        const extra = extraMemory(4096);
+        extra.bytes()[0] = 9;
+        box.memory.map({ name: "extra", base: gpa(WINDOW), memory: extra });
+        expect(await done).toBe(9);
+      });
+
+      test("code that the host writes is what the guest runs", async () => {
+        await using box = await trial();
+        box.port(ACKNOWLEDGE, 4, {});
+        await box.load((code) => {
+          const again = code.here;
+          code.ecx(200_000);
+          const spin = code.here;
+          code.loop(spin).write(ACKNOWLEDGE, 1).jump(again);
+        });
+        box.machine.run();
+        await soon(50);
+        const done = box.reported(DONE);
+        await box.machine.pause();
+        box.put(Place.code, (code) => code.write(DONE, 3).haltForGood());
+        await box.machine.vcpus[0]?.setRegisters({ rip: BigInt(Place.code) });
+        box.machine.run();
+        expect(await done).toBe(3);
+      });
+
+      test("that the guest wrote is in the dirty log, and what it read is not", async () => {
+        await using box = await trial();
+        await box.load((code) => code.load(0x12_0000).eax(1).store(0x14_0010).store(0x16_0000).write(DONE, 1).haltForGood());
+        using log = box.memory.dirtyLog("trial");
+        log.harvest();
+        const done = box.reported(DONE);
+        box.machine.run();
+        await done;
+        await box.machine.pause();
+        const pages = log.harvest().flatMap(({ address, length }) => Array.from({ length: length / 4096 }, (_, i) => address + 4096 * i));
+        expect(pages).toEqual(expect.arrayContaining([0x14_0000, 0x16_0000]));
+        expect(pages).not.toContain(0x12_0000);
+      });
+
+      test("goes to another machine when the first is gone: nothing is copied", async () => {
+        const box = await trial();
+        const done = box.reported(DONE);
+        await box.load((code) => code.increment(Place.counter).load(Place.counter).out(DONE).haltForGood());
+        const registers = await box.machine.vcpus[0]?.registers();
+        box.machine.run();
+        expect(await done).toBe(1);
+        await box.machine[Symbol.asyncDispose]();
+        await using next = await TrialMachine.over(hypervisor, box.memory, VirtAddressSpace.create({ name: "others", size: 0x1_0000 }));
+        const again = next.reported(DONE);
+        await next.machine.vcpus[0]?.setRegisters(registers ?? {});
+        next.machine.run();
+        expect(await again).toBe(2);
+        box.ports[Symbol.dispose]();
+      });
+
+      test("that the engine can't use is refused", async () => {
+        using memory = VirtAddressSpace.create({ name: "empty" });
+        using ports = VirtAddressSpace.create({ name: "ports", size: 0x1_0000 });
+        await expect(hypervisor.createMachine({ memory, ports, vcpus: 0 })).rejects.toBeInstanceOf(HypervisorError);
+        await expect(hypervisor.createMemory(1000)).rejects.toMatchObject({ code: "invalid-argument" });
+        expect([memory.holders.length, ports.holders.length]).toEqual([1, 1]);
+      });
+    });
+
+    describe("state", () => {
+      test("saved in mid-run goes on in a second machine, with its interrupts", async () => {
+        await using box = await trial();
+        using line = box.machine.line(LINE);
+        box.port(ACKNOWLEDGE, 4, {});
+        await box.load(
+          (code) => {
+            code.setUpPic([LINE]).enableInterrupts();
+            const again = code.here;
+            code.increment(Place.counter).jump(again);
+          },
+          { [LINE]: (code) => code.enterHandler().write(ACKNOWLEDGE, 1).leaveHandler() },
+        );
+        box.machine.run();
+        await expect.poll(() => box.counter).toBeGreaterThan(0);
+        await box.machine.pause();
+        // One that came and was not taken yet.
+        line.pulse();
+        const state = structuredClone(await box.machine.save());
+        const ram = await hypervisor.createMemory(box.memory.regions[0]?.size as number);
+        const memory = await VirtAddressSpace.restore([...box.memory.save()], { memory: () => ram });
+        const reached = box.counter;
+        await using next = await TrialMachine.over(hypervisor, memory, VirtAddressSpace.create({ name: "others", size: 0x1_0000 }));
+        let taken = 0;
+        next.port(ACKNOWLEDGE, 4, { write: () => void taken++ });
+        await next.machine.restore(state);
+        expect(next.counter).toBe(reached);
+        next.machine.run();
+        await expect.poll(() => next.counter).toBeGreaterThan(reached);
+        await expect.poll(() => taken).toBe(1);
+        // The first one goes on by itself.
+        box.machine.run();
+        await expect.poll(() => box.counter).toBeGreaterThan(reached);
+      });
+
+      test("that is another's, or was cut, is refused, and changes nothing", async () => {
+        await using box = await trial();
+        await box.load((code) => code.haltForGood());
+        const before = await box.machine.vcpus[0]?.registers();
+        const state = await box.machine.save();
+        const wrong = [
+          { ...state, hypervisor: "another" },
+          { ...state, version: 99 },
+          { ...state, payload: undefined },
+          { ...state, payload: { ...(state.payload as object), vcpus: [], cpu: new Uint8Array(3) } },
+        ];
+        for (const each of wrong) await expect(box.machine.restore(each)).rejects.toMatchObject({ code: "foreign-state" });
+        expect(await box.machine.vcpus[0]?.registers()).toEqual(before);
+      });
+    });
+
+    test("several machines run at once", async () => {
+      await using stack = new AsyncDisposableStack();
+      const boxes = await Promise.all(Array.from({ length: 3 }, async () => stack.use(await trial())));
+      const done = boxes.map((box) => box.reported(DONE));
+      for (const [i, box] of boxes.entries()) {
+        await box.load((code) => {
+          code.ecx(50_000 * (i + 1));
+          const again = code.here;
+          code.loop(again).write(DONE, i).haltForGood();
+        });
+      }
+      for (const box of boxes) box.machine.run();
+      expect(await Promise.all(done)).toEqual([0, 1, 2]);
+    });
+  });
+}

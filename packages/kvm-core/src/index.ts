@@ -1,0 +1,8 @@
+/**
+ * The real /dev/kvm, bound to address spaces that somebody else made.
+ *
+ * @packageDocumentation
+ */
+
+export { KvmError, type KvmErrorCode } from "./kvm/kvm-error.ts";
+export { type KvmHypervisor, type KvmOptions, openKvm } from "./kvm.ts";
