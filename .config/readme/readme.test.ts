@@ -16,6 +16,7 @@ test.each([
   ["packages/virtio-net", "packages/virtio-net"],
   ["packages/host-linux", "packages/host-linux"],
   ["packages/vhost-user", "packages/vhost-user"],
+  ["packages/pc-platform", "packages/pc-platform"],
   ["packages/v86-core", "packages/v86-core"],
 ])("the samples in %s/README.md hold", (page, home) => {
   const folder = join(root, home);

@@ -1,8 +1,10 @@
 /** What every hypervisor must do for a composer. @module */
 import { type Hypervisor, HypervisorError, type MachineEnd } from "@virtspace/hypervisor";
+import { ExitPort, loadFlat, loadMultiboot, Uart } from "@virtspace/pc-platform";
 import { arrayBufferMemory, gpa, LocalNotifier, type MemoryProvider, type Notifier, VirtAddressSpace } from "@virtspace/virt-address-space";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { AccessSize, GuestCode } from "./guest-code.ts";
+import { type GuestName, guestImage } from "../guest/guest-image.ts";
+import { type AccessSize, GuestCode } from "./guest-code.ts";
 import { Place, TrialMachine } from "./trial-machine.ts";
 
 /** A hypervisor to be tested. */
@@ -541,6 +543,42 @@ export function hypervisorSuite({
         ];
         for (const each of wrong) await expect(box.machine.restore(each)).rejects.toMatchObject({ code: "foreign-state" });
         expect(await box.machine.vcpus[0]?.registers()).toEqual(before);
+      });
+    });
+
+    describe("boots", () => {
+      /** Boots an image of the project's own. @returns what it said, and with which status it left */
+      const booted = async (box: TrialMachine, name: GuestName, commandLine: string): Promise<[text: string, status: number]> => {
+        let text = "";
+        const left = Promise.withResolvers<number>();
+        using _uart = new Uart({ ports: box.ports, onByte: (byte) => (text += String.fromCharCode(byte)) });
+        using _exit = new ExitPort({ ports: box.ports, onExit: left.resolve });
+        await box.machine.vcpus[0]?.setRegisters(loadMultiboot(box.memory, guestImage(name), { commandLine }));
+        box.machine.run();
+        const status = await left.promise;
+        return [text, status];
+      };
+
+      test("a flat image", async () => {
+        await using box = await trial();
+        const done = box.reported(DONE);
+        const code = new GuestCode(0x3_0000).write(DONE, 11).haltForGood().bytes;
+        await box.machine.vcpus[0]?.setRegisters(loadFlat(box.memory, code, { address: 0x3_0000 }));
+        box.machine.run();
+        expect(await done).toBe(11);
+      });
+
+      test("a multiboot image", async () => {
+        await using box = await trial();
+        expect(await booted(box, "hello", "hello")).toEqual(["hello from the guest\n", 0]);
+      });
+
+      test("an image that counts interrupts", async () => {
+        await using box = await trial();
+        using line = box.machine.line(LINE);
+        // It writes the count so far: the next edge may come.
+        box.port(ACKNOWLEDGE, 4, { write: () => line.pulse() });
+        expect(await booted(box, "count", "count interrupts=1000")).toEqual(["1000 interrupts\n", 0]);
       });
     });
 

@@ -1,0 +1,10 @@
+/**
+ * What a small PC needs around a vCPU.
+ *
+ * @packageDocumentation
+ */
+export { type FlatPlace, loadFlat } from "./boot/flat.ts";
+export { loadMultiboot, type MultibootModule, type MultibootOptions } from "./boot/multiboot.ts";
+export { PcPlatformError, type PcPlatformErrorCode } from "./error/pc-platform-error.ts";
+export { EXIT_PORT, ExitPort, type ExitPortOptions } from "./exit/exit-port.ts";
+export { COM1, Uart, type UartOptions, type UartState } from "./uart/uart.ts";
