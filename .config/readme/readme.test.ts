@@ -17,6 +17,7 @@ test.each([
   ["packages/host-linux", "packages/host-linux"],
   ["packages/vhost-user", "packages/vhost-user"],
   ["packages/pc-platform", "packages/pc-platform"],
+  ["packages/composition", "packages/composition"],
   ["packages/v86-core", "packages/v86-core"],
 ])("the samples in %s/README.md hold", (page, home) => {
   const folder = join(root, home);

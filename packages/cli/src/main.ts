@@ -20,7 +20,7 @@ for (const name of ["SIGINT", "SIGTERM"] as const) {
     stop.abort();
   });
 }
-const { stdout, stderr } = process;
-const status = await run(process.argv.slice(2), { stdout, stderr, signal: stop.signal, now: () => new Date() });
+const { stdin, stdout, stderr } = process;
+const status = await run(process.argv.slice(2), { stdin, stdout, stderr, signal: stop.signal, now: () => new Date() });
 // An end by itself stops listening to signals first: one that is passed on late would be the program's status.
 process.exit(status);

@@ -6,37 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UnixListener, UnixSocket } from "@virtspace/host-linux";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Exit, run } from "./index.ts";
+import { Trial } from "./command-scenarios.ts";
+import { Exit } from "./index.ts";
 
 let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "virtspace-"));
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
-
-class Trial {
-  readonly stop = new AbortController();
-  out = "";
-  err = "";
-
-  run(...args: string[]): Promise<number> {
-    return run(args, {
-      stdout: { write: (text) => (this.out += text) },
-      stderr: { write: (text) => (this.err += text) },
-      signal: this.stop.signal,
-      now: () => new Date(0),
-    });
-  }
-
-  /** Waits until it has said something. */
-  async said(text: string): Promise<void> {
-    const end = performance.now() + 5000;
-    while (!this.out.includes(text)) {
-      if (performance.now() > end) throw new Error(`it never said "${text}": ${this.out}${this.err}`);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  }
-}
 
 test.each([
   [["--help"], Exit.Ok, "serve"],

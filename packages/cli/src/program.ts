@@ -1,11 +1,17 @@
 /** The command line: what there is, what it takes, and how it ends. @module */
+import { CompositionError } from "@virtspace/composition";
 import { HostLinuxError } from "@virtspace/host-linux";
+import { HypervisorError } from "@virtspace/hypervisor";
+import { KvmError } from "@virtspace/kvm-core";
+import { PcPlatformError } from "@virtspace/pc-platform";
 import { VhostUserError } from "@virtspace/vhost-user";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { createLogUpdate } from "log-update";
+import { CaptureFileError } from "./capture/capture-file.ts";
+import { examine } from "./doctor/doctor.ts";
 import { jsonReporter, type LiveArea, type Output, type Reporter, textReporter } from "./report/reporter.ts";
+import { HYPERVISORS, type RunOptions, runMachine } from "./run/run-machine.ts";
 import { BackendChoiceError } from "./serve/backend-choice.ts";
-import { CaptureFileError } from "./serve/capture-file.ts";
 import { type ServeNetOptions, serveNet } from "./serve/serve-net.ts";
 
 /** Exit codes. */
@@ -24,6 +30,8 @@ export interface Surroundings {
   readonly stdout: Output;
   /** Where it says what went wrong. */
   readonly stderr: Output;
+  /** What is typed, for a guest's console. */
+  readonly stdin?: NodeJS.ReadableStream;
   /** Raised when it is to stop. */
   readonly signal: AbortSignal;
   /** The time. */
@@ -43,7 +51,8 @@ const gather = (value: string, before: readonly string[] = []): readonly string[
 
 /** Runs a command line. @returns the exit code */
 export async function run(args: readonly string[], surroundings: Surroundings): Promise<number> {
-  const { stdout, stderr } = surroundings;
+  const { stdout, stderr, stdin, signal } = surroundings;
+  let status: number = Exit.Ok;
   const program = new Command("virtspace")
     .description("Devices and machines on a guest memory that belongs to nobody.")
     .exitOverride()
@@ -69,9 +78,28 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
     .action(async (options: ServeNetOptions & { json: boolean }) => {
       await serveNet(options, reporterFor(options.json, surroundings), surroundings.signal);
     });
+  program
+    .command("run <machine>")
+    .description("run the machine that a file describes (export default defineMachine({ ... })), with its console here")
+    .addHelpText("after", RUN_EXAMPLE)
+    .addOption(new Option("--hypervisor <name>", "run it on another one than it says").choices(Object.keys(HYPERVISORS)))
+    .option("--pcap <file>", "write what goes through its networks to a pcapng file")
+    .option("--json", "say what happens as an object a line", false)
+    .action(async (file: string, options: RunOptions) => {
+      // The console is all that a person gets on stdout.
+      const reporter = options.json ? reporterFor(true, surroundings) : textReporter(stderr, undefined);
+      status = await runMachine(file, options, { stdout, stdin, reporter, signal });
+    });
+  program
+    .command("doctor")
+    .description("find out what this host can do, and how to mend what it can't")
+    .option("--json", "an object a line", false)
+    .action(async ({ json }: { json: boolean }) => {
+      status = (await examine(reporterFor(json, surroundings))) ? Exit.Ok : Exit.Failed;
+    });
   try {
     await program.parseAsync([...args], { from: "user" });
-    return Exit.Ok;
+    return status;
   } catch (error) {
     return exitCode(error, stderr);
   }
@@ -88,6 +116,11 @@ Each guest needs a mac of its own.
 
 Exit codes: 0 stopped by a signal, 1 something could not be had, 2 the command line makes no sense.`;
 
+const RUN_EXAMPLE = `
+  virtspace run examples/quickstart/machine.ts --pcap net.pcapng
+
+The exit code is the guest's own, where it leaves with one by its exit port; 1 where it comes to another end.`;
+
 function reporterFor(json: boolean, { stdout, now }: Surroundings): Reporter {
   if (json) return jsonReporter(stdout, now);
   return textReporter(stdout, stdout.isTTY === true ? (createLogUpdate(stdout as NodeJS.WriteStream) as LiveArea) : undefined);
@@ -95,7 +128,7 @@ function reporterFor(json: boolean, { stdout, now }: Surroundings): Reporter {
 
 function exitCode(error: unknown, stderr: Output): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? Exit.Ok : Exit.Usage;
-  if (error instanceof BackendChoiceError) {
+  if (error instanceof BackendChoiceError || CompositionError.is(error, "bad-description")) {
     stderr.write(`error: ${error.message}\n`);
     return Exit.Usage;
   }
@@ -107,5 +140,6 @@ function exitCode(error: unknown, stderr: Output): number {
 /** Whether its message is enough. What has no cause outside is a fault of ours, and tells where. */
 function isOfHost(error: unknown): error is Error {
   if (error instanceof CaptureFileError) return true;
+  if (HypervisorError.is(error) || KvmError.is(error) || PcPlatformError.is(error) || CompositionError.is(error)) return true;
   return HostLinuxError.is(error) || VhostUserError.is(error) || (error instanceof Error && "syscall" in error);
 }

@@ -221,13 +221,13 @@ static void turn(void) {
 }
 
 static void lease(void) {
-  send_dhcp(DISCOVER);
-  while (came.dhcp != OFFER) turn();
-  send_dhcp(REQUEST);
-  while (came.dhcp == OFFER) turn();
-  if (came.dhcp != ACCEPTED) {
-    print("the lease was refused\n");
-    leave(1);
+  /* Somebody else may be given what was offered: then it begins anew. */
+  while (came.dhcp != ACCEPTED) {
+    came.dhcp = 0;
+    send_dhcp(DISCOVER);
+    while (came.dhcp != OFFER) turn();
+    send_dhcp(REQUEST);
+    while (came.dhcp == OFFER) turn();
   }
   own_ip = came.offered;
   gateway_ip = came.router != 0 ? came.router : came.server;

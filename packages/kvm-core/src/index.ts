@@ -6,3 +6,4 @@
 
 export { KvmError, type KvmErrorCode } from "./kvm/kvm-error.ts";
 export { type KvmHypervisor, type KvmOptions, openKvm } from "./kvm.ts";
+export type { KvmModes } from "./probe/probe-modes.ts";

@@ -1,7 +1,8 @@
 /** How KVM is opened, and that nothing of a machine stays behind. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { flat32 } from "@virtspace/hypervisor";
 import { gpa, MiB, VirtAddressSpace } from "@virtspace/virt-address-space";
@@ -18,12 +19,26 @@ describe("what can't be had", () => {
   test.each([
     ["/dev/there/is/none", "not-present", "kvm_intel"],
     ["/dev/null", "not-kvm", "/dev/null"],
-    ["/proc/self/status", "not-permitted", "group kvm"],
     ["/", "call-failed", "EISDIR"],
   ])("%s is %s, and the error says what to do", async (path, code, remedy) => {
     const error: unknown = await openKvm({ path }).catch((reason: unknown) => reason);
     expect([KvmError.is(error) && error.code, String(error).includes(remedy)]).toEqual([code, true]);
   });
+});
+
+test("a device that is another user's is not-permitted, and the error says what to do", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "kvm-"));
+  const path = join(folder, "device");
+  writeFileSync(path, "", { mode: 0o000 });
+  // Root may open anything: for the moment of the call it is nobody.
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) chmodSync(folder, 0o755);
+  if (isRoot) process.seteuid?.(65_534);
+  const opened = openKvm({ path });
+  if (isRoot) process.seteuid?.(0);
+  const error: unknown = await opened.catch((reason: unknown) => reason);
+  rmSync(folder, { recursive: true });
+  expect([KvmError.is(error) && error.code, String(error).includes("group kvm")]).toEqual(["not-permitted", true]);
 });
 
 describe.skipIf(missing !== undefined)(`lifetimes${why}`, () => {
@@ -70,6 +85,17 @@ describe.skipIf(missing !== undefined)(`lifetimes${why}`, () => {
     const before = held();
     await expect(kvm.createMachine({ memory, ports })).rejects.toThrow("let go");
     expect([held(), memory.holders]).toEqual([before, ["its creator"]]);
+  });
+});
+
+test.skipIf(missing !== undefined)(`guests tell which modes it runs${why}`, async () => {
+  using kvm = await openKvm();
+  // Whatever a KVM can't do, the project's own guests run on it.
+  expect(await kvm.probeModes()).toMatchObject({
+    real: expect.any(Boolean),
+    protected32: true,
+    paging32: expect.any(Boolean),
+    long: expect.any(Boolean),
   });
 });
 

@@ -1,7 +1,7 @@
 /** The network that guests are plugged into, as it is chosen on the command line. @module */
 import { DatagramBackend, StreamBackend, TapBackend } from "@virtspace/host-linux";
-import { captured, Gateway, LearningSwitch, Loopback, type NetworkBackend, Patch, PcapngWriter } from "@virtspace/network";
-import { openCaptureFile } from "./capture-file.ts";
+import { captured, Gateway, LearningSwitch, Loopback, type NetworkBackend, Patch } from "@virtspace/network";
+import { openCapture } from "../capture/capture-file.ts";
 
 /** What was chosen. */
 export interface BackendChoice {
@@ -21,9 +21,6 @@ export interface BackendChoice {
 export interface MadeBackend extends AsyncDisposable {
   readonly backend: NetworkBackend;
 }
-
-/** What waits for a slow disk: guests must not fill this process's memory with what they send. */
-const MOST_UNWRITTEN_BYTES = 64 * 1024 * 1024;
 
 /** What is wrong with a choice: for the command line to say. */
 export class BackendChoiceError extends Error {
@@ -55,18 +52,7 @@ function assemble({ backend: choice, gateway, pcap, onGone, onSkipped }: Backend
     if (choice === "loopback") throw new BackendChoiceError("a loopback has no room for a gateway: choose --backend switch");
     stack.use(makeGateway(network, gateway));
   }
-  if (pcap === undefined) return network;
-  const file = openCaptureFile(pcap);
-  // What can't be written is told once; the network goes on.
-  file.on("error", (error) => onGone(`${pcap}: ${error.message}`));
-  stack.defer(() => new Promise<void>((resolve) => file.end(() => resolve())));
-  const writer = new PcapngWriter((bytes) => void (file.writable && file.write(bytes)), {
-    hasRoom: () => file.writableLength < MOST_UNWRITTEN_BYTES,
-  });
-  stack.defer(() => {
-    if (writer.skipped > 0) onSkipped(pcap, writer.skipped);
-  });
-  return captured(network, writer);
+  return pcap === undefined ? network : captured(network, openCapture(pcap, stack, { onGone, onSkipped }));
 }
 
 function makeGateway(network: NetworkBackend, address: string): Gateway {

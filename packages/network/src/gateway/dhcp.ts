@@ -58,10 +58,15 @@ interface Request {
   readonly client: number;
 }
 
+/** How long an address that was offered is kept for whom it was offered to, milliseconds. */
+const OFFER_MILLISECONDS = 10_000;
+
 /** The server. */
 export class DhcpServer {
   readonly #options: DhcpOptions;
   readonly #leases = new Map<number, Lease>();
+  /** What was offered and not asked for yet. */
+  readonly #offers = new Map<number, Lease>();
 
   constructor(options: DhcpOptions) {
     this.#options = options;
@@ -96,8 +101,12 @@ export class DhcpServer {
   }
 
   #offer(request: Request): DhcpReply | undefined {
-    const address = this.#addressFor(request.mac, request.requested);
-    return address === undefined ? undefined : this.#reply(request, Message.offer, address);
+    const { mac } = request;
+    const address = this.#addressFor(mac, request.requested);
+    if (address === undefined) return undefined;
+    // Two who ask at the same time must not be offered the same.
+    this.#offers.set(mac, { mac, address, until: this.#options.now() + OFFER_MILLISECONDS });
+    return this.#reply(request, Message.offer, address);
   }
 
   #acknowledge(request: Request): DhcpReply | undefined {
@@ -105,6 +114,7 @@ export class DhcpServer {
     const address = this.#addressFor(request.mac, wanted);
     if (address === undefined || address !== wanted) return this.#reply(request, Message.nak, 0);
     const { leaseSeconds, now } = this.#options;
+    this.#offers.delete(request.mac);
     this.#leases.set(request.mac, { mac: request.mac, address, until: now() + leaseSeconds * 1000 });
     return this.#reply(request, Message.ack, address);
   }
@@ -115,9 +125,11 @@ export class DhcpServer {
     const own = this.#leases.get(mac);
     if (own !== undefined) return own.address;
     const taken = new Set<number>();
-    for (const lease of this.#leases.values()) {
-      if (lease.until > now()) taken.add(lease.address);
-      else this.#leases.delete(lease.mac);
+    for (const kept of [this.#leases, this.#offers]) {
+      for (const { mac: whose, address, until } of kept.values()) {
+        if (until <= now()) kept.delete(whose);
+        else if (whose !== mac) taken.add(address);
+      }
     }
     if (wished !== undefined && wished >= first && wished < first + count && !taken.has(wished)) return wished;
     for (let address = first; address < first + count; address++) if (!taken.has(address)) return address;

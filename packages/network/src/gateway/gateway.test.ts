@@ -202,6 +202,15 @@ describe("the gateway", () => {
     expect(guest.lease(guest.dhcp(8, [], GUEST))).toMatchObject({ type: 5, address: "0.0.0.0" });
   });
 
+  test("offers two who ask at the same time different addresses, and what nobody asked for again later", () => {
+    const { clock, guest, other } = network({ leases: 2 });
+    expect([guest.lease(guest.dhcp(1))?.address, other.lease(other.dhcp(1))?.address]).toEqual(["10.0.2.15", "10.0.2.16"]);
+    expect(guest.lease(guest.dhcp(1))?.address).toBe("10.0.2.15");
+    clock.now = 10_001;
+    expect(other.lease(other.dhcp(3, [[50, ...bytesOf("10.0.2.15")]]))).toMatchObject({ type: 5, address: "10.0.2.15" });
+    expect(guest.lease(guest.dhcp(1))?.address).toBe("10.0.2.16");
+  });
+
   test("takes addresses back: released, or past their time, and has no more than it has", () => {
     const { clock, gateway, guest, other } = network({ leases: 1, leaseSeconds: 60 });
     const request = [[50, ...bytesOf("10.0.2.15")]];

@@ -2,8 +2,20 @@
 import { constants, createWriteStream, fstatSync, openSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Writable } from "node:stream";
+import { PcapngWriter } from "@virtspace/network";
 
 const { O_CREAT, O_NONBLOCK, O_TRUNC, O_WRONLY } = constants;
+
+/** What waits for a slow disk: guests must not fill this process's memory with what they send. */
+const MOST_UNWRITTEN_BYTES = 64 * 1024 * 1024;
+
+/** Whom a capture tells. */
+export interface CaptureEvents {
+  /** The file can't be written any more. */
+  readonly onGone: (name: string) => void;
+  /** Told at the end where the capture lacks frames. */
+  readonly onSkipped: (file: string, frames: number) => void;
+}
 
 /** Why a capture can't be written: for the command line to say. */
 export class CaptureFileError extends Error {
@@ -11,11 +23,30 @@ export class CaptureFileError extends Error {
 }
 
 /**
+ * Opens a capture. Its end is the stack's.
+ *
+ * @throws of `node:fs`; {@link CaptureFileError}
+ */
+export function openCapture(path: string, stack: AsyncDisposableStack, { onGone, onSkipped }: CaptureEvents): PcapngWriter {
+  const file = openCaptureFile(path);
+  // What can't be written is told once; the network goes on.
+  file.on("error", (error) => onGone(`${path}: ${error.message}`));
+  stack.defer(() => new Promise<void>((resolve) => file.end(() => resolve())));
+  const writer = new PcapngWriter((bytes) => void (file.writable && file.write(bytes)), {
+    hasRoom: () => file.writableLength < MOST_UNWRITTEN_BYTES,
+  });
+  stack.defer(() => {
+    if (writer.skipped > 0) onSkipped(path, writer.skipped);
+  });
+  return writer;
+}
+
+/**
  * Opens a file, or a FIFO that somebody reads (Wireshark's live capture), at once: what can't be had ends the command.
  *
  * @throws of `node:fs`; {@link CaptureFileError} for a FIFO that nobody reads
  */
-export function openCaptureFile(path: string): Writable {
+function openCaptureFile(path: string): Writable {
   // Without O_NONBLOCK, opening a FIFO waits for its reader, and not even a signal ends that.
   const fd = openFor(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK);
   // A stream of files takes a FIFO that is full for broken.

@@ -1,0 +1,83 @@
+/**
+ * What `start` runs: a machine is put together, its guest gets a lease, pings the gateway and leaves. Nothing of the host is needed;
+ * `--hypervisor kvm` runs the same guest and the same network card on /dev/kvm.
+ */
+import { parseArgs } from "node:util";
+import { compose, type HypervisorChoice, kvm, v86 } from "@virtspace/composition";
+import { KvmError, openKvm } from "@virtspace/kvm-core";
+import type { VirtioNet } from "@virtspace/virtio-net";
+import description, { gateway } from "./machine.ts";
+
+const LIMIT_MILLISECONDS = 20_000;
+const CHOICES: Readonly<Record<string, () => HypervisorChoice>> = { v86, kvm };
+
+const { values } = parseArgs({ options: { hypervisor: { type: "string", default: "v86" } } });
+const choice = CHOICES[values.hypervisor];
+if (choice === undefined) {
+  console.error(`error: there is no hypervisor "${values.hypervisor}": give ${Object.keys(CHOICES).join(" or ")}`);
+  process.exit(2);
+}
+
+let line = "";
+let pinged = 0;
+let echoed = 0;
+function onConsole(byte: number): void {
+  if (byte !== 10) {
+    line += String.fromCharCode(byte);
+    return;
+  }
+  console.log(`  | ${line}`);
+  if (line.startsWith("ping ")) pinged = performance.now();
+  if (line.endsWith("datagrams came back")) echoed = performance.now();
+  line = "";
+}
+
+const hex = (address: number): string => `0x${address.toString(16).padStart(8, "0")}`;
+
+try {
+  const begun = performance.now();
+  await using machine = await compose({ ...description, hypervisor: choice() }, { onConsole });
+  const { memory, ports, hypervisor } = machine;
+  console.log(`a machine on ${hypervisor.name}, put together in ${Math.round(performance.now() - begun)} ms`);
+  for (const space of [memory, ports]) {
+    console.log(`${space.name} is held by ${space.holders.join(", ")}`);
+    for (const { start, end, region } of space.view().ranges)
+      console.log(`  ${hex(start)} - ${hex(end - 1)}  ${region.kind.padEnd(3)}  ${region.name}`);
+  }
+  console.log("the guest's console");
+  machine.machine.run();
+  const limit = AbortSignal.timeout(LIMIT_MILLISECONDS);
+  const late = new Promise<never>((_resolve, reject) => {
+    limit.addEventListener("abort", () => reject(new Error(`the guest did not leave within ${LIMIT_MILLISECONDS / 1000} seconds`)));
+  });
+  const outcome = await Promise.race([machine.outcome, late]);
+  if (outcome.reason !== "left" || outcome.status !== 0)
+    throw new Error(`the guest ended otherwise than it should: ${JSON.stringify(outcome)}`);
+
+  const [card] = machine.devices.map(({ device }) => device as VirtioNet);
+  const [received, sent] = card?.count() ?? [];
+  const { portAccesses, memoryAccesses, interrupts } = machine.machine.counters;
+  console.log(`the guest left with status ${outcome.status}`);
+  if (echoed > pinged) console.log(`  ${Math.round((1000 * 1000) / (echoed - pinged))} round trips of UDP to the gateway a second`);
+  console.log(
+    `  card: ${sent?.frames} frames sent, ${received?.frames} received; gateway: ${gateway.counters.echo} pings, ${gateway.counters.dhcp} DHCP messages`,
+  );
+  console.log(`  ${hypervisor.name}: ${memoryAccesses} accesses to memory windows, ${portAccesses} to ports, ${interrupts} interrupts`);
+  console.log(await whatNext(hypervisor.name));
+} catch (error) {
+  console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}
+
+/** Whether the other hypervisor works here, and what to look at. */
+async function whatNext(name: string): Promise<string> {
+  const read = "\nNow read examples/quickstart/machine.ts: the machine is described there, and `pnpm virtspace run` takes such a file.";
+  if (name === "kvm") return `The same guest and the same card ran on the kernel's /dev/kvm.${read}`;
+  try {
+    using _opened = await openKvm();
+    return `/dev/kvm works here: --hypervisor kvm runs the same guest and the same card on it.${read}`;
+  } catch (error) {
+    if (!KvmError.is(error)) throw error;
+    return `/dev/kvm can't be had here: ${error.message}.${read}`;
+  }
+}

@@ -1,0 +1,47 @@
+/** A machine that was put together. @module */
+import type { Hypervisor, MachineEnd, VirtualMachine } from "@virtspace/hypervisor";
+import type { ExitPort, Uart } from "@virtspace/pc-platform";
+import type { VirtAddressSpace } from "@virtspace/virt-address-space";
+import type { VirtioDevice, VirtioMmio } from "@virtspace/virtio";
+import type { DeviceSlot } from "../device/device-slots.ts";
+
+/** A device that is in a machine. */
+export interface AttachedDevice extends DeviceSlot {
+  /** The device. */
+  readonly device: VirtioDevice;
+  /** Its registers. */
+  readonly transport: VirtioMmio;
+}
+
+/** The guest left by the exit port. */
+export interface GuestLeft {
+  /** Which end. */
+  readonly reason: "left";
+  /** What it wrote. */
+  readonly status: number;
+}
+
+/** How a machine came to an end. */
+export type MachineOutcome = GuestLeft | MachineEnd;
+
+/** The parts of a machine. Dispose it to take it down, in the reverse of the order in which it was put together. */
+export interface ComposedMachine extends AsyncDisposable {
+  /** Its name. */
+  readonly name: string;
+  /** What runs it. */
+  readonly hypervisor: Hypervisor;
+  /** The guest's memory. */
+  readonly memory: VirtAddressSpace;
+  /** Its ports. */
+  readonly ports: VirtAddressSpace;
+  /** The machine of the hypervisor. */
+  readonly machine: VirtualMachine;
+  /** Its serial port. */
+  readonly console: Uart;
+  /** Where it says that it is done. */
+  readonly exit: ExitPort;
+  /** Its devices. */
+  readonly devices: readonly AttachedDevice[];
+  /** Resolves when the guest has left, or came to another end. */
+  readonly outcome: Promise<MachineOutcome>;
+}

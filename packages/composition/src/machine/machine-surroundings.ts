@@ -1,0 +1,30 @@
+/** What a machine has around it. @module */
+import type { NetworkBackend } from "@virtspace/network";
+import type { SpaceFault } from "@virtspace/virt-address-space";
+import { type Logger, silentLogger } from "@virtspace/virtio";
+
+/** What a machine has around it. */
+export interface MachineSurroundings {
+  /** Told of each byte that the guest writes to its console. */
+  readonly onConsole?: (byte: number) => void;
+  /** Told when the console has room again for what the guest is to read. */
+  readonly onConsoleRoom?: () => void;
+  /** What each network is plugged through: `(backend) => captured(backend, writer)`, say. */
+  readonly network?: (backend: NetworkBackend) => NetworkBackend;
+  /** Says what devices do; silent unless given. */
+  readonly log?: Logger;
+  /** Told of what a plug-in's code did wrong. */
+  readonly onFault?: (fault: SpaceFault) => void;
+}
+
+/** What is not given. */
+export function completed(surroundings: MachineSurroundings): Required<MachineSurroundings> {
+  return {
+    onConsole: () => {},
+    onConsoleRoom: () => {},
+    network: (backend) => backend,
+    log: silentLogger,
+    onFault: () => {},
+    ...surroundings,
+  };
+}
