@@ -1,6 +1,9 @@
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { Worker } from "node:worker_threads";
 import { flat32, type MachineEnd, type VirtualMachine } from "@virtspace/hypervisor";
 import { gpa, MiB, VirtAddressSpace } from "@virtspace/virt-address-space";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { openV86 } from "./index.ts";
 
 const CODE = 0x1_0000;
@@ -40,4 +43,56 @@ test("a guest without a handler for its fault ends", async () => {
   machine.run();
   expect(await machine.ended).toEqual({ reason: "triple-fault", vcpu: 0 } satisfies MachineEnd);
   await machine[Symbol.asyncDispose]();
+});
+
+test("a guest runs in a worker", async () => {
+  const worker = new Worker(new URL("./v86.worker.ts", import.meta.url));
+  expect(await once(worker, "message")).toEqual([["hello from the guest\n", 0]]);
+  // Nothing of it keeps the thread.
+  expect(await once(worker, "exit")).toEqual([0]);
+});
+
+describe("an engine of another version is refused", () => {
+  const file = readFileSync(new URL(import.meta.resolve("v86/build/v86.wasm")));
+  const renamed = (from: string, to: string): Uint8Array => {
+    const bytes = Uint8Array.from(file);
+    bytes.set(new TextEncoder().encode(to), file.indexOf(`${String.fromCharCode(from.length)}${from}`) + 1);
+    return bytes;
+  };
+
+  test.each([
+    ["no WebAssembly", Uint8Array.of(1, 2, 3), "is no WebAssembly"],
+    ["an import that nobody knows", renamed("microtick", "macrotick"), "it imports macrotick; it does not import microtick"],
+    ["another export", renamed("jit_dirty_page", "jit_mirky_page"), "it exports other functions"],
+  ])("%s", async (_what, wasm, text) => {
+    await expect(openV86({ wasm })).rejects.toMatchObject({
+      name: "HypervisorError",
+      code: "unavailable",
+      message: expect.stringContaining(text),
+    });
+  });
+
+  test("the one that is known is taken as bytes, as a buffer, and as a promise", async () => {
+    for (const wasm of [file, Uint8Array.from(file).buffer, Promise.resolve(file)])
+      expect((await openV86({ wasm })).version).toBe("0.5.462");
+  });
+});
+
+test("memory that an engine can't have is refused", async () => {
+  const v86 = await openV86();
+  for (const size of [0, 4096, MiB + 1, 2048 * MiB])
+    await expect(v86.createMemory(size)).rejects.toMatchObject({ code: "invalid-argument" });
+  const memory = VirtAddressSpace.create({ name: "guest" });
+  const ports = VirtAddressSpace.create({ name: "ports", size: 0x10000 });
+  await expect(v86.createMachine({ memory, ports })).rejects.toMatchObject({ code: "unsuitable-memory" });
+  const ram = await v86.createMemory(MiB);
+  const region = memory.map({ name: "ram", base: gpa(MiB), memory: ram });
+  await expect(v86.createMachine({ memory, ports })).rejects.toMatchObject({ code: "unsuitable-memory" });
+  memory.move(region, gpa(0));
+  await expect(v86.createMachine({ memory, ports, vcpus: 2 })).rejects.toMatchObject({ code: "unsupported" });
+  const machine = await v86.createMachine({ memory, ports });
+  await expect(v86.createMachine({ memory, ports })).rejects.toMatchObject({ code: "unsuitable-memory" });
+  await machine[Symbol.asyncDispose]();
+  await (await v86.createMachine({ memory, ports }))[Symbol.asyncDispose]();
+  expect(memory.holders).toEqual(["its creator"]);
 });
