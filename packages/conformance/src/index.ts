@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export { type GuestName, guestImage } from "./guest/guest-image.ts";
+export { type AccessSize, GuestCode } from "./hypervisor/guest-code.ts";
 export { type HypervisorSuiteOptions, hypervisorSuite } from "./hypervisor/hypervisor-suite.ts";
 export { type MemoryProviderFixture, type MemoryProviderSuiteOptions, memoryProviderSuite } from "./memory/memory-provider-suite.ts";
 export { MmioDriver } from "./virtio/mmio-driver.ts";

@@ -6,4 +6,6 @@
 
 export { KvmError, type KvmErrorCode } from "./kvm/kvm-error.ts";
 export { type KvmHypervisor, type KvmOptions, openKvm } from "./kvm.ts";
+export type { KvmMachineParts } from "./machine/kvm-machine.ts";
 export type { KvmModes } from "./probe/probe-modes.ts";
+export type { VcpuThreadModule, VcpuThreadSurroundings } from "./vcpu/thread-module.ts";

@@ -1,9 +1,9 @@
 /** KVM as a hypervisor. @module */
 import { type MemfdMemory, memfdMemory } from "@virtspace/host-linux";
-import { type Hypervisor, HypervisorError, type HypervisorFeatures, type MachineParts, type VirtualMachine } from "@virtspace/hypervisor";
+import { type Hypervisor, HypervisorError, type HypervisorFeatures, type VirtualMachine } from "@virtspace/hypervisor";
 import { requestError } from "./kvm/kvm-error.ts";
 import { KvmHost } from "./kvm/kvm-host.ts";
-import { KvmMachine } from "./machine/kvm-machine.ts";
+import { KvmMachine, type KvmMachineParts } from "./machine/kvm-machine.ts";
 import { NAME } from "./machine/kvm-state.ts";
 import { type KvmModes, probeModes } from "./probe/probe-modes.ts";
 
@@ -58,7 +58,7 @@ export class KvmHypervisor implements Hypervisor, Disposable {
    *
    * @throws `HypervisorError` `invalid-argument`, `unsupported`; `KvmError` `busy`, `call-failed`; what the spaces throw
    */
-  async createMachine(parts: MachineParts): Promise<VirtualMachine> {
+  async createMachine(parts: KvmMachineParts): Promise<VirtualMachine> {
     const { vcpus = 1 } = parts;
     if (!Number.isInteger(vcpus) || vcpus < 1)
       throw new HypervisorError("invalid-argument", `a machine can't have ${vcpus} vCPUs: give 1 or more`);

@@ -27,6 +27,15 @@ const PIT_WITH_SPEAKER = 1;
 const LINES = 24;
 const CASCADE = 2;
 
+/** What a machine of KVM is made of. */
+export interface KvmMachineParts extends MachineParts {
+  /**
+   * Modules that each vCPU's thread loads, whose default export is a `VcpuThreadModule`: handlers that live there answer an exit at
+   * once. The memory has to be of kinds that other threads can have.
+   */
+  readonly threadModules?: readonly URL[];
+}
+
 /** A machine. */
 export class KvmMachine implements VirtualMachine {
   readonly hypervisor: string = NAME;
@@ -39,7 +48,7 @@ export class KvmMachine implements VirtualMachine {
   readonly #end: PromiseWithResolvers<MachineEnd> = Promise.withResolvers();
 
   /** @throws {@link HostLinuxError} `system-call`; what binding to the spaces throws */
-  constructor(host: KvmHost, { memory, ports, vcpus = 1 }: MachineParts) {
+  constructor(host: KvmHost, { memory, ports, vcpus = 1, threadModules = [] }: KvmMachineParts) {
     this.#host = host;
     using stack = new DisposableStack();
     this.#vm = stack.use(host.createVm());
@@ -49,11 +58,23 @@ export class KvmMachine implements VirtualMachine {
     using pit = new NativeBlock(Size.pitConfig);
     pit.view.setUint32(0, PIT_WITH_SPEAKER, true);
     this.#vm.control("KVM_CREATE_PIT2", Kvm.CREATE_PIT2, pit);
-    bind(stack, memory, new MemorySlots(this.#vm, memory, host.memorySlots), new IoEventFds(this.#vm, "memory"));
-    bind(stack, ports, undefined, new IoEventFds(this.#vm, "ports"));
+    // A thread with spaces of its own lets go of old maps when it comes out of the guest.
+    const letGo = threadModules.length === 0 ? undefined : () => this.#kick();
+    bind(stack, memory, {
+      slots: new MemorySlots(this.#vm, memory, host.memorySlots),
+      doorbells: new IoEventFds(this.#vm, "memory"),
+      letGo,
+    });
+    bind(stack, ports, { doorbells: new IoEventFds(this.#vm, "ports"), letGo });
     const owner = {
       perform: performerOf(memory, ports),
       requireStopped: () => this.#requireStopped(),
+      threadModules: () => {
+        if (threadModules.length === 0) return undefined;
+        const spaces = { memory: memory.descriptor(), ports: ports.descriptor() };
+        const modules = { ...spaces, modules: threadModules.map(({ href }) => href) };
+        return { modules, transfer: [...spaces.memory.transfer, ...spaces.ports.transfer] };
+      },
       left: (end: MachineEnd | undefined) => this.#left(end),
     };
     const made: KvmVcpu[] = [];
@@ -135,6 +156,10 @@ export class KvmMachine implements VirtualMachine {
     this.#end.resolve({ reason: "disposed" });
   }
 
+  #kick(): void {
+    for (const vcpu of this.vcpus ?? []) vcpu.kick();
+  }
+
   #left(end: MachineEnd | undefined): void {
     if (end === undefined || this.#status === "closed" || this.#status === "ended") return;
     this.#status = "ended";
@@ -149,11 +174,17 @@ export class KvmMachine implements VirtualMachine {
   }
 }
 
+interface Binding {
+  readonly slots?: MemorySlots;
+  readonly doorbells: IoEventFds;
+  readonly letGo?: (() => void) | undefined;
+}
+
 /** Holds a space, and follows it. What fails takes back what was done. */
-function bind(stack: DisposableStack, space: VirtAddressSpace, slots: MemorySlots | undefined, doorbells: IoEventFds): void {
+function bind(stack: DisposableStack, space: VirtAddressSpace, { slots, doorbells, letGo }: Binding): void {
   stack.use(doorbells);
   if (slots !== undefined) stack.use(slots);
-  stack.use(space.bind({ name: NAME }));
+  stack.use(space.bind({ name: NAME, ...(letGo !== undefined && { letGo }) }));
   const listener: AddressSpaceListener = {
     name: NAME,
     added: (range) => slots?.added(range),

@@ -1,11 +1,12 @@
 /** A vCPU as its machine has it: its descriptor, and a thread that runs it, made when it is first needed. @module */
 import { once } from "node:events";
-import { Worker } from "node:worker_threads";
+import { type MessagePort, Worker } from "node:worker_threads";
 import { type DeviceFile, type DeviceMapping, interruptThread } from "@virtspace/host-linux";
 import type { MachineEnd, Vcpu, X86Registers } from "@virtspace/hypervisor";
 import { Kvm, Run } from "../kvm/kvm-layout.ts";
 import { ExitChannel, type Perform } from "./exit-channel.ts";
 import { readRegisters, writeRegisters } from "./kvm-registers.ts";
+import type { ThreadModules } from "./thread-spaces.ts";
 import type { FromVcpuThread, ToVcpuThread, VcpuThreadStart } from "./vcpu-messages.ts";
 
 /** The thread's file: beside this one, and of its kind (source, or built). */
@@ -16,6 +17,8 @@ export interface KvmVcpuOwner {
   readonly perform: Perform;
   /** @throws {@link HypervisorError} `running`, `closed` */
   requireStopped(): void;
+  /** What the vCPU's thread attaches and loads, where it has handlers of its own. */
+  threadModules(): { readonly modules: ThreadModules; readonly transfer: readonly unknown[] } | undefined;
   /** The vCPU left the guest, by itself where there is an end. */
   left(end: MachineEnd | undefined): void;
 }
@@ -75,6 +78,11 @@ export class KvmVcpu implements Vcpu, AsyncDisposable {
   /** As {@link leave}, without waiting: for a process that ends. */
   kickOut(): void {
     this.#channel.stop = true;
+    this.kick();
+  }
+
+  /** Has the vCPU's thread look at what has happened, and enter the guest again. */
+  kick(): void {
     this.#run.setUint8(Run.immediateExit, 1);
     if (this.#channel.thread !== 0) interruptThread(this.#channel.thread);
   }
@@ -102,14 +110,21 @@ export class KvmVcpu implements Vcpu, AsyncDisposable {
   }
 
   #start(): Worker {
+    const loaded = this.#owner.threadModules();
     const workerData: VcpuThreadStart = {
       index: this.index,
       fd: this.device.number,
       mapLength: this.#mapLength,
       buffer: this.#channel.buffer,
+      ...(loaded !== undefined && { modules: loaded.modules }),
     };
     // Options of the program's own may make no sense for a file: --input-type, say.
-    const thread = new Worker(THREAD, { workerData, name: `vcpu ${this.index}`, execArgv: [] });
+    const thread = new Worker(THREAD, {
+      workerData,
+      name: `vcpu ${this.index}`,
+      execArgv: [],
+      transferList: [...((loaded?.transfer ?? []) as MessagePort[])],
+    });
     thread.on("message", ({ stopped }: FromVcpuThread) => this.#left(stopped));
     thread.on("error", (error) => this.#left({ reason: "engine-failed", message: `a vCPU's thread failed: ${error.message}` }));
     void this.#channel.serve(this.#owner.perform);

@@ -1,5 +1,6 @@
 /** What a machine and its vCPUs' threads say to each other. @module */
 import type { MachineEnd } from "@virtspace/hypervisor";
+import type { ThreadModules } from "./thread-spaces.ts";
 
 /** What a thread begins with. */
 export interface VcpuThreadStart {
@@ -10,6 +11,8 @@ export interface VcpuThreadStart {
   readonly mapLength: number;
   /** The exit channel's. */
   readonly buffer: SharedArrayBuffer;
+  /** Handlers for this thread, where there are any. */
+  readonly modules?: ThreadModules;
 }
 
 /** `run`: enter the guest; `end`: let go of everything. */
