@@ -13,8 +13,8 @@ import { KvmError, openKvm } from "./index.ts";
 const CODE = 0x1000;
 const START = 0x500;
 const END = 0x504;
-const EXITS = 20_000;
-const ROUNDS = 7;
+const EXITS = 50_000;
+const ROUNDS = 5;
 const KINDS = ["port", "memory"] as const;
 type Kind = (typeof KINDS)[number];
 

@@ -77,7 +77,7 @@ function servePorts({ run, channel, perform }: VcpuParts): void {
   const out = run.getUint8(Run.ioDirection) === OUT;
   const size = run.getUint8(Run.ioSize);
   const count = run.getUint32(Run.ioCount, true);
-  let data = Number(run.getBigUint64(Run.ioDataOffset, true));
+  let data = run.getUint32(Run.ioDataOffset, true);
   access.kind = out ? Access.writePort : Access.readPort;
   access.size = size;
   // A string instruction brings several at once.
