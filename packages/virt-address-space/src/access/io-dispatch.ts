@@ -20,7 +20,8 @@ export interface IoValue {
 export class IoDispatch {
   readonly #doorbells: DoorbellTable;
   readonly #report: (fault: SpaceFault) => void;
-  readonly #active = new Set<Region>();
+  /** Windows that serve an access now, the innermost last: seldom more than one. */
+  readonly #active: Region[] = [];
   /** Regions that were reported: a guest can repeat its access a million times a second. */
   readonly #reported = new WeakSet<Region>();
 
@@ -73,11 +74,11 @@ export class IoDispatch {
   #guarded(range: FlatRange, call: (handler: IoHandler) => void): boolean {
     const { handler, source } = range;
     if (handler === undefined) return false;
-    if (this.#active.has(source)) {
+    if (this.#active.includes(source)) {
       this.#reportOnce(source, { code: "reentered", name: source.name });
       return false;
     }
-    this.#active.add(source);
+    this.#active.push(source);
     try {
       call(handler);
       return true;
@@ -85,7 +86,7 @@ export class IoDispatch {
       this.#reportOnce(source, { code: "handler-failed", name: source.name, cause });
       return false;
     } finally {
-      this.#active.delete(source);
+      this.#active.pop();
     }
   }
 
