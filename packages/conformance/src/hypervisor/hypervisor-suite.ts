@@ -314,6 +314,22 @@ export function hypervisorSuite({
         expect(box.machine.status).toBe("stopped");
       });
 
+      test("is not overtaken by what was said before: run, pause and run again at once, and then a pause that holds", async () => {
+        await using box = await trial();
+        await counting(box);
+        for (let i = 0; i < 20; i++) {
+          box.machine.run();
+          void box.machine.pause();
+          box.machine.run();
+          await soon(i % 4);
+          await box.machine.pause();
+          const at = box.counter;
+          await soon(5);
+          expect(box.counter).toBe(at);
+        }
+        expect(box.counter).toBeGreaterThan(0);
+      });
+
       test("a guest that halts for good", async () => {
         await using box = await trial();
         const done = box.reported(DONE);

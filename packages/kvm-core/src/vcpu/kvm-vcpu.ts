@@ -1,5 +1,4 @@
 /** A vCPU as its machine has it: its descriptor, and a thread that runs it, made when it is first needed. @module */
-import { once } from "node:events";
 import { type MessagePort, Worker } from "node:worker_threads";
 import { type DeviceFile, type DeviceMapping, interruptThread } from "@virtspace/host-linux";
 import type { MachineEnd, Vcpu, X86Registers } from "@virtspace/hypervisor";
@@ -33,6 +32,9 @@ export class KvmVcpu implements Vcpu, AsyncDisposable {
   readonly #channel = new ExitChannel();
   readonly #mapLength: number;
   #thread: Worker | undefined;
+  #gone: Promise<unknown> | undefined;
+  #wanted = false;
+  /** From when the thread is told to run until it says that it stopped. */
   #inGuest: PromiseWithResolvers<void> | undefined;
 
   /** @param mapping - `struct kvm_run`; its owner unmaps it, and closes the device, after the vCPU was disposed */
@@ -62,11 +64,10 @@ export class KvmVcpu implements Vcpu, AsyncDisposable {
     writeRegisters(this.device, registers);
   }
 
-  /** Enters the guest. */
+  /** Enters the guest; where it is on its way out, once it is. */
   enter(): void {
-    this.#channel.stop = false;
-    this.#inGuest ??= Promise.withResolvers();
-    this.#send("run");
+    this.#wanted = true;
+    if (this.#inGuest === undefined) this.#begin();
   }
 
   /** Takes the vCPU out of the guest. @returns once it is out */
@@ -77,6 +78,7 @@ export class KvmVcpu implements Vcpu, AsyncDisposable {
 
   /** As {@link leave}, without waiting: for a process that ends. */
   kickOut(): void {
+    this.#wanted = false;
     this.#channel.stop = true;
     this.kick();
   }
@@ -97,11 +99,16 @@ export class KvmVcpu implements Vcpu, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.leave();
     if (this.#thread !== undefined) {
-      const exit = once(this.#thread, "exit");
       this.#send("end");
-      await exit;
+      await this.#gone;
     }
     this.#channel.close();
+  }
+
+  #begin(): void {
+    this.#inGuest = Promise.withResolvers();
+    this.#channel.stop = false;
+    this.#send("run");
   }
 
   #send(message: ToVcpuThread): void {
@@ -127,6 +134,8 @@ export class KvmVcpu implements Vcpu, AsyncDisposable {
     });
     thread.on("message", ({ stopped }: FromVcpuThread) => this.#left(stopped));
     thread.on("error", (error) => this.#left({ reason: "engine-failed", message: `a vCPU's thread failed: ${error.message}` }));
+    // Not by events.once: that fails where the thread does.
+    this.#gone = new Promise((resolve) => void thread.once("exit", resolve));
     void this.#channel.serve(this.#owner.perform);
     return thread;
   }
@@ -136,5 +145,6 @@ export class KvmVcpu implements Vcpu, AsyncDisposable {
     this.#inGuest = undefined;
     this.#owner.left(end);
     inGuest?.resolve();
+    if (this.#wanted && end === undefined) this.#begin();
   }
 }

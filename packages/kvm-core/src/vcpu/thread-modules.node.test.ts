@@ -54,6 +54,8 @@ describe.skipIf(missing !== undefined)(
       await using machine = await kvm.createMachine({ memory, ports, threadModules: [new URL("./no-such-file.ts", import.meta.url)] });
       machine.run();
       expect(await machine.ended).toMatchObject({ reason: "engine-failed", message: expect.stringContaining("no-such-file") });
+      // The thread is long gone when the machine is disposed.
+      await new Promise((resolve) => setTimeout(resolve, 100));
     });
   },
 );

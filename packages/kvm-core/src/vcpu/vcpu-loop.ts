@@ -27,6 +27,8 @@ export interface VcpuParts {
 /** Runs a vCPU. @returns why it ended; undefined where it was to stop */
 export function runVcpu(parts: VcpuParts): MachineEnd | undefined {
   const { enter, run, channel, kicked } = parts;
+  // The word to run may be older than the wish to stop.
+  if (channel.stop) return undefined;
   for (;;) {
     const errno = enter();
     if (errno === EINTR) {
