@@ -6,6 +6,7 @@
 export { type GuestName, guestImage } from "./guest/guest-image.ts";
 export { type AccessSize, GuestCode } from "./hypervisor/guest-code.ts";
 export { type HypervisorSuiteOptions, hypervisorSuite } from "./hypervisor/hypervisor-suite.ts";
+export { Place, TrialMachine } from "./hypervisor/trial-machine.ts";
 export { type MemoryProviderFixture, type MemoryProviderSuiteOptions, memoryProviderSuite } from "./memory/memory-provider-suite.ts";
 export { MmioDriver } from "./virtio/mmio-driver.ts";
 export { type PackedDescriptor, PackedDriver } from "./virtio/packed-driver.ts";

@@ -42,8 +42,9 @@ export class TrialMachine implements AsyncDisposable {
     memory: VirtAddressSpace,
     ports: VirtAddressSpace,
     faults: SpaceFault[] = [],
+    vcpus = 1,
   ): Promise<TrialMachine> {
-    return new TrialMachine(memory, ports, await hypervisor.createMachine({ memory, ports }), faults);
+    return new TrialMachine(memory, ports, await hypervisor.createMachine({ memory, ports, vcpus }), faults);
   }
 
   /** Loads a guest, and handlers of interrupt lines; sets the vCPU to its first instruction. */
