@@ -7,4 +7,7 @@ export { type FlatPlace, loadFlat } from "./boot/flat.ts";
 export { loadMultiboot, type MultibootModule, type MultibootOptions } from "./boot/multiboot.ts";
 export { PcPlatformError, type PcPlatformErrorCode } from "./error/pc-platform-error.ts";
 export { EXIT_PORT, ExitPort, type ExitPortOptions } from "./exit/exit-port.ts";
+export { defaultPcHost, type PcHost } from "./host/host.ts";
+export { PIT_IRQ, Pit, type PitOptions, type PitState } from "./timer/pit.ts";
+export type { PitChannelState } from "./timer/pit-channel.ts";
 export { COM1, Uart, type UartOptions, type UartState } from "./uart/uart.ts";

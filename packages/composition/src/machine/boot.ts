@@ -28,6 +28,7 @@ export async function compose(description: MachineDescription, surroundings: Mac
     const machine = await container.getAsync(Service.Machine);
     const devices = await container.getAsync(Service.Devices);
     const console = await container.getAsync(Service.Console);
+    await container.getAsync(Service.Timer);
     const exit = container.get(Service.Exit);
     await machine.vcpus[0]?.setRegisters(boot.load(memory, devices.map(deviceArgument)));
     const left = container.get(Service.Left).promise.then((status): MachineOutcome => ({ reason: "left", status }));

@@ -1,5 +1,5 @@
 /** How the services of a machine are made from each other. @module */
-import { COM1, ExitPort, Uart } from "@virtspace/pc-platform";
+import { COM1, ExitPort, PIT_IRQ, Pit, Uart } from "@virtspace/pc-platform";
 import { gpa, VirtAddressSpace } from "@virtspace/virt-address-space";
 import { VirtioMmio } from "@virtspace/virtio";
 import { ContainerModule } from "inversify";
@@ -55,6 +55,17 @@ export function machineModule(): ContainerModule {
           return teardown.use(new Uart({ ports, onByte: onConsole, onRoom: onConsoleRoom, interrupt: (up) => line.setLevel(up) }));
         },
         [Service.Ports, Service.Machine, Service.Surroundings, Service.Teardown],
+      )
+      .inSingletonScope();
+    bind(Service.Timer)
+      .toResolvedValue(
+        (hypervisor, ports, machine, teardown) => {
+          // Some engines have one of their own.
+          if (hypervisor.features.pit) return undefined;
+          const line = teardown.use(machine.line(PIT_IRQ));
+          return teardown.use(new Pit({ ports, interrupt: () => line.pulse() }));
+        },
+        [Service.Hypervisor, Service.Ports, Service.Machine, Service.Teardown],
       )
       .inSingletonScope();
     bind(Service.Exit)

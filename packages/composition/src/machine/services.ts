@@ -1,6 +1,6 @@
 /** The services of a machine: what its container has, by token. @module */
 import type { Hypervisor, VirtualMachine } from "@virtspace/hypervisor";
-import type { ExitPort, Uart } from "@virtspace/pc-platform";
+import type { ExitPort, Pit, Uart } from "@virtspace/pc-platform";
 import type { VirtAddressSpace } from "@virtspace/virt-address-space";
 import type { ServiceIdentifier } from "inversify";
 import type { AttachedDevice } from "./composed-machine.ts";
@@ -19,6 +19,7 @@ export const Service: {
   readonly Machine: ServiceIdentifier<VirtualMachine>;
   readonly Left: ServiceIdentifier<PromiseWithResolvers<number>>;
   readonly Console: ServiceIdentifier<Uart>;
+  readonly Timer: ServiceIdentifier<Pit | undefined>;
   readonly Exit: ServiceIdentifier<ExitPort>;
   readonly Devices: ServiceIdentifier<readonly AttachedDevice[]>;
 } = {
@@ -31,6 +32,7 @@ export const Service: {
   Machine: token("machine"),
   Left: token("left"),
   Console: token("console"),
+  Timer: token("timer"),
   Exit: token("exit"),
   Devices: token("devices"),
 };

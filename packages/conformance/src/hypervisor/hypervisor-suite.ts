@@ -1,6 +1,6 @@
 /** What every hypervisor must do for a composer. @module */
 import { type Hypervisor, HypervisorError, type MachineEnd } from "@virtspace/hypervisor";
-import { ExitPort, loadFlat, loadMultiboot, Uart } from "@virtspace/pc-platform";
+import { ExitPort, loadFlat, loadMultiboot, PIT_IRQ, Pit, Uart } from "@virtspace/pc-platform";
 import { arrayBufferMemory, gpa, LocalNotifier, type MemoryProvider, type Notifier, VirtAddressSpace } from "@virtspace/virt-address-space";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type GuestName, guestImage } from "../guest/guest-image.ts";
@@ -34,7 +34,8 @@ const LINE = 5;
 const WINDOW = 0xd000_0000;
 
 /** The suite runs wherever vitest does: what Node and browsers have under the same names. */
-const { setTimeout, structuredClone } = globalThis as unknown as {
+const { performance, setTimeout, structuredClone } = globalThis as unknown as {
+  readonly performance: { now(): number };
   setTimeout(task: () => void, milliseconds: number): void;
   structuredClone<T>(value: T): T;
 };
@@ -277,6 +278,39 @@ export function hypervisorSuite({
         await soon(20);
         expect(acknowledged).toBe(2);
         for (const line of lines) line[Symbol.dispose]();
+      });
+
+      test("of the timer come at its rate", async () => {
+        await using box = await trial();
+        using line = box.machine.line(PIT_IRQ);
+        using _pit = hypervisor.features.pit ? undefined : new Pit({ ports: box.ports, interrupt: () => line.pulse() });
+        const [begun, done] = [box.reported(READY), box.reported(DONE)];
+        await box.load(
+          (code) => {
+            code.setUpPic([PIT_IRQ]).write(0x43, 0x34, 1);
+            // 1193182 steps a second, 100 times a second.
+            code
+              .write(0x40, 11_932 & 0xff, 1)
+              .write(0x40, 11_932 >> 8, 1)
+              .write(READY, 1);
+            const again = code.here;
+            code
+              .waitForInterrupt()
+              .load(Place.counter)
+              .jumpIfEax(20, again + 40)
+              .jump(again);
+            while (code.here < again + 40) code.raw(0x90);
+            code.write(DONE, 1).haltForGood();
+          },
+          { [PIT_IRQ]: (code) => code.enterHandler().increment(Place.counter).leaveHandler() },
+        );
+        box.machine.run();
+        await begun;
+        const start = performance.now();
+        await done;
+        // A busy host is late, and the rate is what a guest sees then.
+        expect(performance.now() - start).toBeGreaterThan(150);
+        expect(performance.now() - start).toBeLessThan(2000);
       });
 
       test("on lines that are not there are refused", async () => {

@@ -4,7 +4,20 @@ import { gpa, type IoHandler, MiB, type SpaceFault, VirtAddressSpace } from "@vi
 import { GuestCode } from "./guest-code.ts";
 
 /** Where things are in a guest's memory. */
-export const Place = { counter: 0x6000, gdt: 0x8000, idt: 0x9000, stack: 0x7_0000, code: 0x1_0000, handler: 0x2_0000 } as const;
+export const Place = {
+  /** A number that handlers count up. */
+  counter: 0x6000,
+  /** Three segments: none, flat code, flat data. */
+  gdt: 0x8000,
+  /** 48 gates: exceptions, and the lines of two PICs from 0x20. */
+  idt: 0x9000,
+  /** Where the stack begins, downwards. */
+  stack: 0x7_0000,
+  /** The guest. */
+  code: 0x1_0000,
+  /** Handlers of interrupts, one behind the other. */
+  handler: 0x2_0000,
+} as const;
 
 const RAM = 2 * MiB;
 const CODE_SELECTOR = 8;
@@ -13,8 +26,11 @@ const FIRST_LINE = 0x20;
 
 /** A machine that stands still, with an empty guest. */
 export class TrialMachine implements AsyncDisposable {
+  /** The guest's memory: 2 MiB from 0. */
   readonly memory: VirtAddressSpace;
+  /** Its ports. */
   readonly ports: VirtAddressSpace;
+  /** What runs it. */
   readonly machine: VirtualMachine;
   /** What handlers did wrong: they must not. */
   readonly faults: SpaceFault[];
@@ -99,6 +115,7 @@ export class TrialMachine implements AsyncDisposable {
     return this.memory.readU32(gpa(Place.counter)) as number;
   }
 
+  /** Ends the machine, and lets go of its spaces. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.machine[Symbol.asyncDispose]();
     this.memory[Symbol.dispose]();
