@@ -17,6 +17,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 test.each([
   [["--help"], Exit.Ok, "serve"],
+  [["--version"], Exit.Ok, "."],
   [["serve", "net", "--help"], Exit.Ok, "qemu-system-x86_64"],
 ])("%j explains", async (args, code, text) => {
   const trial = new Trial();
@@ -49,6 +50,13 @@ test("what can't be had ends it with what to do, and leaves nothing behind", asy
   expect([await other.run("serve", "net", ...args), other.err]).toEqual([Exit.Failed, nobody]);
   expect(() => statSync(join(folder, "other"))).toThrow();
   expect(statSync(listener.path).isSocket()).toBe(true);
+});
+
+test("a folder that is not there is named", async () => {
+  const trial = new Trial();
+  const path = join(folder, "none", "net");
+  expect(await trial.run("serve", "net", "--socket", path)).toBe(Exit.Failed);
+  expect(trial.err).toBe(`error: there is no folder ${join(folder, "none")} for the socket (ENOENT): make it first\n`);
 });
 
 test("a capture that can't be written ends it before it serves", async () => {

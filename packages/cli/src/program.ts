@@ -1,4 +1,5 @@
 /** The command line: what there is, what it takes, and how it ends. @module */
+import { readFileSync } from "node:fs";
 import { CompositionError } from "@virtspace/composition";
 import { HostLinuxError } from "@virtspace/host-linux";
 import { HypervisorError } from "@virtspace/hypervisor";
@@ -53,7 +54,9 @@ const gather = (value: string, before: readonly string[] = []): readonly string[
 export async function run(args: readonly string[], surroundings: Surroundings): Promise<number> {
   const { stdout, stderr, stdin, signal } = surroundings;
   let status: number = Exit.Ok;
+  const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { readonly version: string };
   const program = new Command("virtspace")
+    .version(version)
     .description("Devices and machines on a guest memory that belongs to nobody.")
     .exitOverride()
     .configureOutput({ writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) });

@@ -7,7 +7,7 @@
  */
 import { chmodSync, fchmodSync, lstatSync, rmSync, unlinkSync } from "node:fs";
 import { constants } from "node:os";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { HostLinuxError } from "../error/host-linux-error.ts";
 import { Fd } from "../fd/fd.ts";
 import { call, callError, tryCall } from "../native/libc.ts";
@@ -59,6 +59,10 @@ export class SocketPath {
       const { errno } = tryCall("bind", socket.number, address, address.length);
       if (errno === EADDRINUSE) {
         throw new HostLinuxError("socket-in-use", `${path} is taken: by what is no socket, or somebody was faster`, { path });
+      }
+      if (errno === ENOENT) {
+        const message = `there is no folder ${dirname(path)} for the socket (ENOENT): make it first`;
+        throw new HostLinuxError("system-call", message, { call: "bind", errno: "ENOENT", path });
       }
       if (errno !== 0) throw callError("bind", errno, path);
       const bound = new SocketPath(path);
