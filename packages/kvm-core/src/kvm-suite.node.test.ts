@@ -12,6 +12,8 @@ const skip = await openKvm().then(
   },
 );
 
+if (skip !== undefined) console.warn(`Not run: the tests on /dev/kvm. ${skip}`);
+
 hypervisorSuite({
   name: "kvm",
   open: () => openKvm(),
