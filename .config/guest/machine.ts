@@ -29,6 +29,10 @@ export interface GuestOptions {
   readonly incoming?: boolean;
   /** Whether a guest that restarts comes up again; if not, QEMU ends. */
   readonly reboot?: boolean;
+  /** What is unpacked for the kernel, instead of the harness's own: a file. */
+  readonly initramfs?: string;
+  /** Whether it has a virtualising processor (AMD's): then its kernel has a KVM, which runs any guest, if slowly. */
+  readonly svm?: boolean;
   /** After how many milliseconds QEMU is killed, whatever happens; 120000 if not given. */
   readonly lifetime?: number;
   /** How many milliseconds it may take until the guest's shell is there; 60000 if not given. */
@@ -77,21 +81,22 @@ function serialArguments(): string[] {
   ];
 }
 
-function kernelArguments({ machine = "q35", kernel = [] }: GuestOptions, image: GuestImage): string[] {
+function kernelArguments({ machine = "q35", initramfs, kernel = [] }: GuestOptions, image: GuestImage): string[] {
   const rate = machine === "microvm" ? counterKHz() : undefined;
   const clock = rate === undefined ? [] : [`tsc_early_khz=${rate}`];
   // Left to itself, one restart of a microvm in five ends in nowhere; by a triple fault none did.
   const restart = machine === "microvm" ? ["reboot=t"] : [];
   const words = ["console=ttyS0", "quiet", "panic=-1", "mitigations=off", ...clock, ...restart, ...kernel];
-  return ["-kernel", image.kernel, "-initrd", image.initramfs, "-append", words.join(" ")];
+  return ["-kernel", image.kernel, "-initrd", initramfs ?? image.initramfs, "-append", words.join(" ")];
 }
 
 /** QEMU's arguments for a guest. */
 export function qemuArguments(options: GuestOptions, image: GuestImage): string[] {
-  const { machine = "q35", processors = 1, nics = [], qemu = [], incoming = false, reboot = false } = options;
+  const { machine = "q35", processors = 1, nics = [], qemu = [], svm = false, incoming = false, reboot = false } = options;
   return [
     ...["-accel", "tcg", "-no-user-config", "-nodefaults", "-display", "none", "-smp", `${processors}`],
     ...MACHINES[machine],
+    ...(svm ? ["-cpu", "EPYC,+svm,+npt"] : []),
     ...memoryArguments(options),
     ...serialArguments(),
     ...kernelArguments(options, image),

@@ -1,6 +1,7 @@
 /** A machine: vCPUs over a memory space and a port space, and the lines that interrupt them. @module */
 import type { InterruptLine } from "./interrupt-line.ts";
 import type { MachineEnd } from "./machine-end.ts";
+import type { MessageInterrupt } from "./message-interrupt.ts";
 import type { Vcpu } from "./vcpu.ts";
 
 /** `stopped`: made, or paused; `ended`: it says why, and doesn't run again unless a state is restored. */
@@ -43,13 +44,13 @@ export interface VirtualMachine extends AsyncDisposable {
    */
   line(irq: number): InterruptLine;
   /**
-   * Sends an interrupt as a message, as a PCI device does.
+   * An interrupt that is sent as a message, as a PCI device does (MSI).
    *
    * @param address - 0xfee…: the destination
    * @param data - the vector and how it is delivered
-   * @throws {@link HypervisorError} `unsupported`
+   * @throws {@link HypervisorError} `unsupported`, `closed`
    */
-  sendMessage?(address: number, data: number): void;
+  message?(address: number, data: number): MessageInterrupt;
   /**
    * Lets the guest run, from where it stands.
    *

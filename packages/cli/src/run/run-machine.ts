@@ -86,7 +86,12 @@ export async function runMachine(file: string, options: RunOptions, { stdout, st
     counters: machine.machine.counters,
     text: said(outcome),
   });
-  return outcome === "stopped" ? 0 : outcome.reason === "left" ? Math.min(outcome.status, MOST_STATUS) : FAILED;
+  return exitCode(outcome);
+}
+
+function exitCode(outcome: MachineOutcome | "stopped"): number {
+  if (outcome === "stopped" || outcome.reason === "powered-off" || outcome.reason === "reset") return 0;
+  return outcome.reason === "left" ? Math.min(outcome.status, MOST_STATUS) : FAILED;
 }
 
 async function descriptionIn(file: string): Promise<MachineDescription> {
@@ -124,6 +129,10 @@ function said(outcome: MachineOutcome | "stopped"): string {
   switch (outcome.reason) {
     case "left":
       return `the guest left with status ${outcome.status}`;
+    case "powered-off":
+      return "the guest turned its machine off";
+    case "reset":
+      return "the guest wants to start anew: run it again";
     case "triple-fault":
       return "the guest met an exception that it has no handler for (triple fault)";
     case "emulation-failed": {

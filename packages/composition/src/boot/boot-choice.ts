@@ -1,7 +1,24 @@
 /** What a machine boots. @module */
 import type { X86Registers } from "@virtspace/hypervisor";
-import { type FlatPlace, loadFlat, loadMultiboot, type MultibootOptions } from "@virtspace/pc-platform";
+import {
+  type FlatPlace,
+  type LinuxOptions,
+  loadFlat,
+  loadLinux,
+  loadMultiboot,
+  type MultibootOptions,
+  writeAcpiTables,
+} from "@virtspace/pc-platform";
 import type { VirtAddressSpace } from "@virtspace/virt-address-space";
+import { DEVICE_BYTES, type DeviceSlot, deviceArgument } from "../device/device-slots.ts";
+
+/** What a guest may want to be told of its machine. */
+export interface MachineLayout {
+  /** How many vCPUs it has. */
+  readonly vcpus: number;
+  /** Where its virtio devices are. */
+  readonly devices: readonly DeviceSlot[];
+}
 
 /** A guest, to be loaded. */
 export interface BootChoice {
@@ -10,10 +27,9 @@ export interface BootChoice {
   /**
    * Writes the guest into its memory.
    *
-   * @param args - what the guest has to be told of the machine, as words of a command line
    * @returns what the first vCPU begins with
    */
-  load(memory: VirtAddressSpace, args: readonly string[]): Partial<X86Registers>;
+  load(memory: VirtAddressSpace, machine: MachineLayout): Partial<X86Registers>;
 }
 
 /** A multiboot image. Where its devices are is added to its command line, as Linux takes it. */
@@ -21,7 +37,22 @@ export function multiboot(image: Uint8Array, options: MultibootOptions = {}): Bo
   const { commandLine = "kernel" } = options;
   return {
     name: commandLine,
-    load: (memory, args) => loadMultiboot(memory, image, { ...options, commandLine: [commandLine, ...args].join(" ") }),
+    load: (memory, { devices }) =>
+      loadMultiboot(memory, image, { ...options, commandLine: [commandLine, ...devices.map(deviceArgument)].join(" ") }),
+  };
+}
+
+/**
+ * A Linux kernel (bzImage) of 64 bits. It is told of its machine by ACPI tables. It wants a hypervisor that runs long mode with
+ * paging, which v86 doesn't.
+ */
+export function linux(kernel: Uint8Array, options: Omit<LinuxOptions, "acpi"> = {}): BootChoice {
+  return {
+    name: "linux",
+    load: (memory, { vcpus, devices }) => {
+      const virtio = devices.map(({ base, irq }) => ({ base, irq, size: DEVICE_BYTES }));
+      return loadLinux(memory, kernel, { ...options, acpi: writeAcpiTables(memory, { vcpus, virtio }) });
+    },
   };
 }
 

@@ -12,9 +12,10 @@ export interface DeviceSlot {
 
 /** Above the RAM of small machines, and below what processors keep for themselves. */
 const FIRST = gpa(0xd000_0000);
-const STEP = 0x1000;
-/** Lines of a PC that nobody else has. */
-const LINES = [5, 9, 10, 11, 7, 6, 3] as const;
+/** Bytes of a device's registers, as guests are told. */
+export const DEVICE_BYTES = 0x1000;
+/** Lines of a PC that nobody else has: 9 is that of its power registers. */
+const LINES = [5, 10, 11, 7, 6, 3, 12, 14, 15] as const;
 
 /**
  * The place of a device.
@@ -24,7 +25,7 @@ const LINES = [5, 9, 10, 11, 7, 6, 3] as const;
 export function deviceSlot(index: number): DeviceSlot {
   const irq = LINES[index];
   if (irq === undefined) throw new CompositionError("no-line", `a machine has lines for ${LINES.length} devices: describe fewer`);
-  return { base: advance(FIRST, index * STEP), irq };
+  return { base: advance(FIRST, index * DEVICE_BYTES), irq };
 }
 
 /** A device's place, as Linux and our guests are told of it. */

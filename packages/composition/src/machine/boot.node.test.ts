@@ -97,7 +97,7 @@ describe("what can't be made is taken down", () => {
 
   test("more devices than there are lines", async () => {
     const network = new LearningSwitch();
-    const devices = Array.from({ length: 8 }, (_, i) => virtioNet({ backend: network, mac: i + 1 }));
+    const devices = Array.from({ length: 10 }, (_, i) => virtioNet({ backend: network, mac: i + 1 }));
     await expect(compose(hello({ devices }))).rejects.toMatchObject({ code: "no-line" } satisfies Partial<CompositionError>);
   });
 });

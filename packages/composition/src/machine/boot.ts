@@ -1,7 +1,6 @@
 /** Puts a machine together, loads its guest, and lets it run. @module */
 import { Container } from "inversify";
-import { deviceArgument } from "../device/device-slots.ts";
-import type { ComposedMachine, MachineOutcome } from "./composed-machine.ts";
+import type { ComposedMachine } from "./composed-machine.ts";
 import { type MachineDescription, requireDescription } from "./machine-description.ts";
 import { machineModule } from "./machine-module.ts";
 import { completed, type MachineSurroundings } from "./machine-surroundings.ts";
@@ -15,7 +14,7 @@ import { Service } from "./services.ts";
  * @throws {@link CompositionError}; what the hypervisor, the loader and the devices say
  */
 export async function compose(description: MachineDescription, surroundings: MachineSurroundings = {}): Promise<ComposedMachine> {
-  const { name = "machine", boot } = requireDescription(description);
+  const { name = "machine", vcpus = 1, boot } = requireDescription(description);
   const container = new Container();
   container.bind(Service.Description).toConstantValue(description);
   container.bind(Service.Surroundings).toConstantValue(completed(surroundings));
@@ -29,11 +28,13 @@ export async function compose(description: MachineDescription, surroundings: Mac
     const devices = await container.getAsync(Service.Devices);
     const console = await container.getAsync(Service.Console);
     await container.getAsync(Service.Timer);
+    await container.getAsync(Service.Clock);
+    const power = await container.getAsync(Service.Power);
+    container.get(Service.Reset);
     const exit = container.get(Service.Exit);
-    await machine.vcpus[0]?.setRegisters(boot.load(memory, devices.map(deviceArgument)));
-    const left = container.get(Service.Left).promise.then((status): MachineOutcome => ({ reason: "left", status }));
-    const outcome = Promise.race([left, machine.ended]);
-    const parts = { name, hypervisor, memory, ports, machine, devices, console, exit, outcome };
+    await machine.vcpus[0]?.setRegisters(boot.load(memory, { vcpus, devices }));
+    const outcome = Promise.race([container.get(Service.Left).promise, machine.ended]);
+    const parts = { name, hypervisor, memory, ports, machine, devices, console, power, exit, outcome };
     return { ...parts, [Symbol.asyncDispose]: () => teardown.disposeAsync() };
   } catch (error) {
     await teardown.disposeAsync();

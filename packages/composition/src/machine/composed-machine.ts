@@ -1,6 +1,6 @@
 /** A machine that was put together. @module */
 import type { Hypervisor, MachineEnd, VirtualMachine } from "@virtspace/hypervisor";
-import type { ExitPort, Uart } from "@virtspace/pc-platform";
+import type { AcpiPower, ExitPort, Uart } from "@virtspace/pc-platform";
 import type { VirtAddressSpace } from "@virtspace/virt-address-space";
 import type { VirtioDevice, VirtioMmio } from "@virtspace/virtio";
 import type { DeviceSlot } from "../device/device-slots.ts";
@@ -21,8 +21,23 @@ export interface GuestLeft {
   readonly status: number;
 }
 
+/** The guest turned its machine off. */
+export interface GuestPoweredOff {
+  /** Which end. */
+  readonly reason: "powered-off";
+}
+
+/** The guest wants its machine to start anew. */
+export interface GuestReset {
+  /** Which end. */
+  readonly reason: "reset";
+}
+
+/** An end that the guest chose. */
+export type GuestDone = GuestLeft | GuestPoweredOff | GuestReset;
+
 /** How a machine came to an end. */
-export type MachineOutcome = GuestLeft | MachineEnd;
+export type MachineOutcome = GuestDone | MachineEnd;
 
 /** The parts of a machine. Dispose it to take it down, in the reverse of the order in which it was put together. */
 export interface ComposedMachine extends AsyncDisposable {
@@ -38,6 +53,8 @@ export interface ComposedMachine extends AsyncDisposable {
   readonly machine: VirtualMachine;
   /** Its serial port. */
   readonly console: Uart;
+  /** Its power button, and the guest's. */
+  readonly power: AcpiPower;
   /** Where it says that it is done. */
   readonly exit: ExitPort;
   /** Its devices. */

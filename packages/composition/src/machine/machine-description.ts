@@ -10,6 +10,8 @@ export interface MachineDescription {
   readonly name?: string;
   /** Bytes of RAM, from address 0. */
   readonly memory: number;
+  /** How many processors it has; 1 unless given. */
+  readonly vcpus?: number;
   /** What runs it. */
   readonly hypervisor: HypervisorChoice;
   /** Virtio devices, in the order of their addresses. */
@@ -18,7 +20,8 @@ export interface MachineDescription {
   readonly boot: BootChoice;
 }
 
-const PARTS = { name: "string", memory: "number", hypervisor: "object", devices: "object", boot: "object" } as const;
+const PARTS = { name: "string", memory: "number", vcpus: "number", hypervisor: "object", devices: "object", boot: "object" } as const;
+const OPTIONAL = new Set(["name", "vcpus", "devices"]);
 
 /**
  * Describes a machine: what this returns is what `virtspace run` takes.
@@ -35,7 +38,7 @@ export function requireDescription(value: unknown): MachineDescription {
   const description = value as Partial<Record<string, unknown>>;
   for (const [part, kind] of Object.entries(PARTS)) {
     const given = description[part];
-    if (given === undefined && (part === "name" || part === "devices")) continue;
+    if (given === undefined && OPTIONAL.has(part)) continue;
     if (typeof given !== kind || given === null)
       throw bad(`its ${part} is ${given === undefined ? "missing" : "of another kind"}: give ${EXAMPLES[part as keyof typeof PARTS]}`);
   }
@@ -54,6 +57,7 @@ export function requireDescription(value: unknown): MachineDescription {
 const EXAMPLES = {
   name: '"guest"',
   memory: "64 * MiB",
+  vcpus: "1",
   hypervisor: "v86() or kvm()",
   devices: "[virtioNet({ ... })]",
   boot: "multiboot(image)",

@@ -1,6 +1,6 @@
 /** How the services of a machine are made from each other. @module */
-import { COM1, ExitPort, PIT_IRQ, Pit, Uart } from "@virtspace/pc-platform";
-import { gpa, VirtAddressSpace } from "@virtspace/virt-address-space";
+import { AcpiPower, CMOS, Cmos, COM1, ExitPort, PIT_IRQ, Pit, POWER, ResetPorts, Uart } from "@virtspace/pc-platform";
+import { GiB, gpa, type MemoryProvider, VirtAddressSpace } from "@virtspace/virt-address-space";
 import { VirtioMmio } from "@virtspace/virtio";
 import { ContainerModule } from "inversify";
 import { deviceSlot } from "../device/device-slots.ts";
@@ -8,6 +8,8 @@ import type { AttachedDevice } from "./composed-machine.ts";
 import { Service } from "./services.ts";
 
 const PORTS = 0x1_0000;
+/** From here to 4 GiB there are devices and interrupt controllers: more memory goes above. */
+const LOW_MEMORY = 3 * GiB;
 
 /** Each service is made once, when the first asks for it, and what it holds is given back by the teardown stack. */
 export function machineModule(): ContainerModule {
@@ -29,7 +31,7 @@ export function machineModule(): ContainerModule {
         async ({ name = "machine", memory: size }, { onFault }, hypervisor, teardown) => {
           const memory = await hypervisor.createMemory(size);
           const space = teardown.use(VirtAddressSpace.create({ name, onFault }));
-          space.map({ name: "ram", base: gpa(0), memory });
+          mapRam(space, memory);
           return space;
         },
         [Service.Description, Service.Surroundings, Service.Hypervisor, Service.Teardown],
@@ -44,8 +46,9 @@ export function machineModule(): ContainerModule {
       .inSingletonScope();
     bind(Service.Machine)
       .toResolvedValue(
-        async (hypervisor, memory, ports, teardown) => teardown.use(await hypervisor.createMachine({ memory, ports })),
-        [Service.Hypervisor, Service.Memory, Service.Ports, Service.Teardown],
+        async ({ vcpus = 1 }, hypervisor, memory, ports, teardown) =>
+          teardown.use(await hypervisor.createMachine({ memory, ports, vcpus })),
+        [Service.Description, Service.Hypervisor, Service.Memory, Service.Ports, Service.Teardown],
       )
       .inSingletonScope();
     bind(Service.Console)
@@ -68,9 +71,34 @@ export function machineModule(): ContainerModule {
         [Service.Hypervisor, Service.Ports, Service.Machine, Service.Teardown],
       )
       .inSingletonScope();
+    bind(Service.Clock)
+      .toResolvedValue(
+        (ports, machine, teardown) => {
+          const line = teardown.use(machine.line(CMOS.irq));
+          return teardown.use(new Cmos({ ports, interrupt: (up) => line.setLevel(up) }));
+        },
+        [Service.Ports, Service.Machine, Service.Teardown],
+      )
+      .inSingletonScope();
+    bind(Service.Power)
+      .toResolvedValue(
+        (ports, machine, left, teardown) => {
+          const line = teardown.use(machine.line(POWER.irq));
+          const onPowerOff = (): void => left.resolve({ reason: "powered-off" });
+          return teardown.use(new AcpiPower({ ports, onPowerOff, interrupt: (up) => line.setLevel(up) }));
+        },
+        [Service.Ports, Service.Machine, Service.Left, Service.Teardown],
+      )
+      .inSingletonScope();
+    bind(Service.Reset)
+      .toResolvedValue(
+        (ports, left, teardown) => teardown.use(new ResetPorts({ ports, onReset: () => left.resolve({ reason: "reset" }) })),
+        [Service.Ports, Service.Left, Service.Teardown],
+      )
+      .inSingletonScope();
     bind(Service.Exit)
       .toResolvedValue(
-        (ports, left, teardown) => teardown.use(new ExitPort({ ports, onExit: left.resolve })),
+        (ports, left, teardown) => teardown.use(new ExitPort({ ports, onExit: (status) => left.resolve({ reason: "left", status }) })),
         [Service.Ports, Service.Left, Service.Teardown],
       )
       .inSingletonScope();
@@ -90,4 +118,11 @@ export function machineModule(): ContainerModule {
       )
       .inSingletonScope();
   });
+}
+
+/** RAM from address 0, and from 4 GiB what is too much for below. */
+function mapRam(space: VirtAddressSpace, memory: MemoryProvider): void {
+  const low = Math.min(memory.size, LOW_MEMORY);
+  space.map({ name: "ram", base: gpa(0), memory, size: low });
+  if (memory.size > low) space.map({ name: "high ram", base: gpa(4 * GiB), memory, offset: low });
 }

@@ -1,9 +1,9 @@
 /** The services of a machine: what its container has, by token. @module */
 import type { Hypervisor, VirtualMachine } from "@virtspace/hypervisor";
-import type { ExitPort, Pit, Uart } from "@virtspace/pc-platform";
+import type { AcpiPower, Cmos, ExitPort, Pit, ResetPorts, Uart } from "@virtspace/pc-platform";
 import type { VirtAddressSpace } from "@virtspace/virt-address-space";
 import type { ServiceIdentifier } from "inversify";
-import type { AttachedDevice } from "./composed-machine.ts";
+import type { AttachedDevice, GuestDone } from "./composed-machine.ts";
 import type { MachineDescription } from "./machine-description.ts";
 import type { MachineSurroundings } from "./machine-surroundings.ts";
 import { token } from "./token.ts";
@@ -17,9 +17,12 @@ export const Service: {
   readonly Memory: ServiceIdentifier<VirtAddressSpace>;
   readonly Ports: ServiceIdentifier<VirtAddressSpace>;
   readonly Machine: ServiceIdentifier<VirtualMachine>;
-  readonly Left: ServiceIdentifier<PromiseWithResolvers<number>>;
+  readonly Left: ServiceIdentifier<PromiseWithResolvers<GuestDone>>;
   readonly Console: ServiceIdentifier<Uart>;
   readonly Timer: ServiceIdentifier<Pit | undefined>;
+  readonly Clock: ServiceIdentifier<Cmos>;
+  readonly Power: ServiceIdentifier<AcpiPower>;
+  readonly Reset: ServiceIdentifier<ResetPorts>;
   readonly Exit: ServiceIdentifier<ExitPort>;
   readonly Devices: ServiceIdentifier<readonly AttachedDevice[]>;
 } = {
@@ -33,6 +36,9 @@ export const Service: {
   Left: token("left"),
   Console: token("console"),
   Timer: token("timer"),
+  Clock: token("clock"),
+  Power: token("power"),
+  Reset: token("reset"),
   Exit: token("exit"),
   Devices: token("devices"),
 };

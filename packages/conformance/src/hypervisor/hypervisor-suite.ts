@@ -348,6 +348,35 @@ export function hypervisorSuite({
         expect(box.machine.status).toBe("stopped");
       });
 
+      test("a guest that floods a doorbell: whoever made the machine has his turns, and stops it", async () => {
+        await using box = await trial();
+        using bell = notifier();
+        let [rings, calls] = [0, 0];
+        bell.subscribe((count) => {
+          rings += count;
+          calls++;
+        });
+        box.memory.addDoorbell({ address: gpa(WINDOW), length: 4, notifier: bell });
+        await box.load((code) => {
+          const again = code.eax(1).here;
+          code.store(WINDOW).increment(Place.counter).jump(again);
+        });
+        box.machine.run();
+        await expect.poll(() => rings, { timeout: 5000 }).toBeGreaterThan(0);
+        let longest = 0;
+        for (const end = performance.now() + 500; performance.now() < end; ) {
+          const before = performance.now();
+          await soon(1);
+          longest = Math.max(longest, performance.now() - before);
+        }
+        await box.machine.pause();
+        await soon(20);
+        // Many rings come as one call, and none is lost.
+        expect([rings > 1000, calls < rings, longest < 250]).toEqual([true, true, true]);
+        expect(rings - box.counter).toBeGreaterThanOrEqual(0);
+        expect(rings - box.counter).toBeLessThanOrEqual(1);
+      });
+
       test("is not overtaken by what was said before: run, pause and run again at once, and then a pause that holds", async () => {
         await using box = await trial();
         await counting(box);

@@ -1,5 +1,6 @@
 /** /dev/kvm itself: what it can do, and the descriptors that it gives. @module */
 import { DeviceFile, NativeBlock, prepareInterrupts } from "@virtspace/host-linux";
+import { SupportedCpuid } from "./cpuid.ts";
 import { KvmError, openingError, requestError } from "./kvm-error.ts";
 import { API_VERSION, Capability, Kvm } from "./kvm-layout.ts";
 
@@ -11,14 +12,12 @@ export interface RunningMachine {
 
 const NEEDED: readonly (readonly [name: string, capability: number])[] = [
   ["memory of its user's", Capability.UserMemory],
+  ["routes of interrupts", Capability.IrqRouting],
   ["irqfd", Capability.Irqfd],
   ["ioeventfd", Capability.Ioeventfd],
   ["memory that is read-only", Capability.ReadonlyMem],
   ["immediate exits", Capability.ImmediateExit],
 ];
-const CPUID_HEADER = 8;
-const CPUID_ENTRY = 40;
-const MOST_CPUID_ENTRIES = 256;
 const MOST_MSRS = 2048;
 
 /** An open /dev/kvm. It closes when the last machine is gone and its owner has let go. */
@@ -27,6 +26,8 @@ export class KvmHost implements Disposable {
   readonly runBytes: number;
   /** The most memory slots of a machine. */
   readonly memorySlots: number;
+  /** The most interrupts of a machine, lines and messages. */
+  readonly interruptRoutes: number;
   /** The most vCPUs of a machine. */
   readonly maxVcpus: number;
   /** Whether interrupts may be sent as messages. */
@@ -34,7 +35,7 @@ export class KvmHost implements Disposable {
   /** The model-specific registers that are saved. */
   readonly msrs: readonly number[];
   readonly #device: DeviceFile;
-  readonly #cpuid: Uint8Array;
+  readonly #cpuid: SupportedCpuid;
   readonly #machines = new Set<RunningMachine>();
   /** A thread that is in a guest keeps the process from ending. */
   readonly #onExit = (): void => {
@@ -47,10 +48,11 @@ export class KvmHost implements Disposable {
     const missing = NEEDED.filter(([, capability]) => extension(capability) === 0).map(([name]) => name);
     if (missing.length > 0) throw new KvmError("lacking", `this KVM has no ${missing.join(", no ")}: a kernel from 4.12 on has`);
     this.runBytes = device.control("KVM_GET_VCPU_MMAP_SIZE", Kvm.GET_VCPU_MMAP_SIZE);
+    this.interruptRoutes = extension(Capability.IrqRouting);
     this.memorySlots = extension(Capability.NrMemslots);
     this.maxVcpus = extension(Capability.MaxVcpus) || 1;
     this.messageInterrupts = extension(Capability.SignalMsi) !== 0;
-    this.#cpuid = supportedCpuid(device);
+    this.#cpuid = new SupportedCpuid(device, extension(Capability.TscDeadlineTimer) !== 0);
     this.msrs = msrIndices(device);
     prepareInterrupts();
   }
@@ -82,8 +84,7 @@ export class KvmHost implements Disposable {
   createVcpu(vm: DeviceFile, index: number): DeviceFile {
     const vcpu = new DeviceFile(vm.control("KVM_CREATE_VCPU", Kvm.CREATE_VCPU, index));
     try {
-      using cpuid = new NativeBlock(this.#cpuid.length);
-      cpuid.bytes.set(this.#cpuid);
+      using cpuid = this.#cpuid.forVcpu(index);
       vcpu.control("KVM_SET_CPUID2", Kvm.SET_CPUID2, cpuid);
       return vcpu;
     } catch (error) {
@@ -107,13 +108,6 @@ export class KvmHost implements Disposable {
   [Symbol.dispose](): void {
     this.#device[Symbol.dispose]();
   }
-}
-
-function supportedCpuid(device: DeviceFile): Uint8Array {
-  using block = new NativeBlock(CPUID_HEADER + MOST_CPUID_ENTRIES * CPUID_ENTRY);
-  block.view.setUint32(0, MOST_CPUID_ENTRIES, true);
-  device.control("KVM_GET_SUPPORTED_CPUID", Kvm.GET_SUPPORTED_CPUID, block);
-  return block.bytes.slice(0, CPUID_HEADER + block.view.getUint32(0, true) * CPUID_ENTRY);
 }
 
 function msrIndices(device: DeviceFile): readonly number[] {

@@ -27,6 +27,7 @@ export const Kvm = {
   GET_IRQCHIP: 0xc208_ae62,
   SET_IRQCHIP: 0x8208_ae63,
   IRQFD: 0x4020_ae76,
+  SET_GSI_ROUTING: 0x4008_ae6a,
   CREATE_PIT2: 0x4040_ae77,
   IOEVENTFD: 0x4040_ae79,
   SET_CLOCK: 0x4030_ae7b,
@@ -60,11 +61,13 @@ export const Kvm = {
 export const Capability = {
   UserMemory: 3,
   NrMemslots: 10,
+  IrqRouting: 25,
   Irqfd: 32,
   Ioeventfd: 36,
   SignalMsi: 77,
   ReadonlyMem: 81,
   MaxVcpus: 66,
+  TscDeadlineTimer: 72,
   ImmediateExit: 136,
 } as const;
 

@@ -8,11 +8,15 @@ import {
   type MachineParts,
   type MachineState,
   type MachineStatus,
+  type MessageInterrupt,
   type VirtualMachine,
 } from "@virtspace/hypervisor";
 import type { AddressSpaceListener, VirtAddressSpace } from "@virtspace/virt-address-space";
 import { IoEventFds } from "../doorbell/io-event-fds.ts";
-import { KvmLine, Wires } from "../interrupt/kvm-line.ts";
+import { GsiRoutes } from "../interrupt/gsi-routes.ts";
+import { KvmLine } from "../interrupt/kvm-line.ts";
+import { KvmMessage } from "../interrupt/kvm-message.ts";
+import { Wires } from "../interrupt/wires.ts";
 import type { KvmHost } from "../kvm/kvm-host.ts";
 import { Kvm, Size } from "../kvm/kvm-layout.ts";
 import { MemorySlots } from "../memory/memory-slots.ts";
@@ -52,9 +56,9 @@ export class KvmMachine implements VirtualMachine {
     this.#host = host;
     using stack = new DisposableStack();
     this.#vm = stack.use(host.createVm());
-    this.#wires = stack.use(new Wires(this.#vm));
     this.#vm.control("KVM_SET_TSS_ADDR", Kvm.SET_TSS_ADDR, TSS_ADDRESS);
     this.#vm.control("KVM_CREATE_IRQCHIP", Kvm.CREATE_IRQCHIP);
+    this.#wires = stack.use(new Wires(this.#vm, new GsiRoutes(this.#vm, LINES, host.interruptRoutes)));
     using pit = new NativeBlock(Size.pitConfig);
     pit.view.setUint32(0, PIT_WITH_SPEAKER, true);
     this.#vm.control("KVM_CREATE_PIT2", Kvm.CREATE_PIT2, pit);
@@ -115,8 +119,9 @@ export class KvmMachine implements VirtualMachine {
     return new KvmLine(irq, this.#wires);
   }
 
-  sendMessage(address: number, data: number): void {
-    this.#wires.send(address, data);
+  message(address: number, data: number): MessageInterrupt {
+    if (this.#status === "closed") throw closed();
+    return new KvmMessage(address, data, this.#wires);
   }
 
   run(): void {

@@ -7,8 +7,10 @@
 import { flat32, type X86Registers } from "@virtspace/hypervisor";
 import { PAGE_SIZE, type VirtAddressSpace } from "@virtspace/virt-address-space";
 import { PcPlatformError } from "../error/pc-platform-error.ts";
+import { asciiBytes } from "../text/ascii.ts";
 import { elfSegments } from "./elf.ts";
 import { requireRoom, writeInto } from "./guest-room.ts";
+import { type MemoryPiece, writableMemory } from "./memory-map.ts";
 
 const MAGIC = 0x1bad_b002;
 /** What a loader leaves in eax. */
@@ -130,11 +132,8 @@ interface PlacedModule {
 
 /** The structure that the guest is told of, and what it points to. */
 function informationFor(base: number, space: VirtAddressSpace, commandLine: string, modules: readonly PlacedModule[]): Uint8Array {
-  const memory = space
-    .view()
-    .ranges.filter((range) => range.writable && range.memory !== undefined)
-    .map(({ start, size }) => ({ start, size }));
-  const strings = [commandLine, LOADER, ...modules.map(({ text }) => text)].map((text) => new TextBytes(text));
+  const memory = writableMemory(space);
+  const strings = [commandLine, LOADER, ...modules.map(({ text }) => text)].map((text) => asciiBytes(`${text}\0`));
   const mapAt = INFO_BYTES;
   const modulesAt = mapAt + memory.length * MAP_ENTRY;
   let textAt = modulesAt + modules.length * MODULE_ENTRY;
@@ -170,32 +169,15 @@ function informationFor(base: number, space: VirtAddressSpace, commandLine: stri
     put(at + 8, base + (textsAt[2 + index] as number));
   });
   strings.forEach((text, index) => {
-    text.writeTo(bytes, textsAt[index] as number);
+    bytes.set(text, textsAt[index]);
   });
   return bytes;
 }
 
 /** How much memory there is in one piece from an address on. */
-function sizeFrom(memory: readonly { readonly start: number; readonly size: number }[], address: number): number {
+function sizeFrom(memory: readonly MemoryPiece[], address: number): number {
   const range = memory.find(({ start, size }) => start <= address && address < start + size);
   return range === undefined ? 0 : range.start + range.size - address;
-}
-
-/** A string as the guest reads it: bytes with a 0 behind them. */
-class TextBytes {
-  readonly #text: string;
-
-  constructor(text: string) {
-    this.#text = text;
-  }
-
-  get length(): number {
-    return this.#text.length + 1;
-  }
-
-  writeTo(bytes: Uint8Array, offset: number): void {
-    for (let i = 0; i < this.#text.length; i++) bytes[offset + i] = this.#text.charCodeAt(i);
-  }
 }
 
 function bad(why: string): PcPlatformError {

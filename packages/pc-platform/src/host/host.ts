@@ -4,6 +4,8 @@
 export interface PcHost {
   /** Milliseconds since some moment, with fractions; never goes back. */
   now(): number;
+  /** Milliseconds since 1970, UTC: the time of day. */
+  time(): number;
   /** Calls back once when some time has passed, unless the answer is disposed before. */
   after(milliseconds: number, task: () => void): Disposable;
 }
@@ -17,6 +19,7 @@ interface Globals {
 /** The host this code runs in. */
 export const defaultPcHost: PcHost = {
   now: () => (globalThis as unknown as Globals).performance.now(),
+  time: () => Date.now(),
   after(milliseconds, task) {
     const globals = globalThis as unknown as Globals;
     const timer = globals.setTimeout(task, milliseconds);

@@ -1,54 +1,16 @@
 import { fc, test as property } from "@fast-check/vitest";
 import { gpa, type SpaceFault, VirtAddressSpace } from "@virtspace/virt-address-space";
 import { beforeEach, describe, expect, test } from "vitest";
-import type { PcHost } from "../host/host.ts";
+import { ManualClock } from "../host/manual-clock-scenarios.ts";
 import { Pit, type PitState } from "./pit.ts";
 
-/** A clock that stands still until it is moved, and then calls whoever is due. */
-class Clock implements PcHost {
-  #now = 0;
-  #due: { at: number; task: () => void }[] = [];
-
-  now(): number {
-    return this.#now;
-  }
-
-  after(milliseconds: number, task: () => void): Disposable {
-    const entry = { at: this.#now + milliseconds, task };
-    this.#due.push(entry);
-    return {
-      [Symbol.dispose]: () => {
-        this.#due = this.#due.filter((each) => each !== entry);
-      },
-    };
-  }
-
-  get waiting(): number {
-    return this.#due.length;
-  }
-
-  /** Moves on; a host that is late calls all at the end of it. */
-  move(milliseconds: number, late = false): void {
-    const end = this.#now + milliseconds;
-    if (late) this.#now = end;
-    for (;;) {
-      const next = this.#due.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
-      if (next === undefined) break;
-      this.#due = this.#due.filter((each) => each !== next);
-      this.#now = Math.max(this.#now, next.at);
-      next.task();
-    }
-    this.#now = end;
-  }
-}
-
-let clock: Clock;
+let clock: ManualClock;
 let ports: VirtAddressSpace;
 let faults: SpaceFault[];
 let interrupts: number;
 let pit: Pit;
 beforeEach(() => {
-  clock = new Clock();
+  clock = new ManualClock();
   [faults, interrupts] = [[], 0];
   ports = VirtAddressSpace.create({ name: "ports", size: 0x1_0000, onFault: (fault) => void faults.push(fault) });
   pit = new Pit({ ports, interrupt: () => void interrupts++, host: clock });
