@@ -10,7 +10,18 @@ import { type KernelModule, kernelModules } from "./kernel-modules.ts";
 /** The packages that the files come from, beside the kernel. */
 export const GUEST_PACKAGES: readonly string[] = ["busybox-static", "ethtool", "libmnl0", "libc6", "libgcc-s1", "libstdc++6"];
 
-const MODULES = ["virtio_pci", "virtio_mmio", "virtio_net", "virtio_blk", "virtio_rng", "virtio_console", "pktgen", "button", "msr", "kvm_amd"];
+const MODULES = [
+  "virtio_pci",
+  "virtio_mmio",
+  "virtio_net",
+  "virtio_blk",
+  "virtio_rng",
+  "virtio_console",
+  "pktgen",
+  "button",
+  "msr",
+  "kvm_amd",
+];
 /** Beside what ethtool needs, what Node does: a guest that runs guests of its own has it. */
 const NODE_LIBRARIES = ["libdl.so.2", "libpthread.so.0", "libgcc_s.so.1", "libstdc++.so.6"];
 const LIBRARIES = ["libc.so.6", "libm.so.6", "libmnl.so.0", ...NODE_LIBRARIES];

@@ -11,7 +11,14 @@ import { defaultPcHost, type PcHost } from "../host/host.ts";
 import { type CalendarForm, calendarRegister, Field, fromRegisters } from "./calendar.ts";
 
 /** Its index port, its interrupt line, and the register with the century. */
-export const CMOS: { readonly base: number; readonly irq: number; readonly century: number } = {
+export const CMOS: {
+  /** Its first port. */
+  readonly base: number;
+  /** Its interrupt line. */
+  readonly irq: number;
+  /** The register with the century. */
+  readonly century: number;
+} = {
   base: 0x70,
   irq: 8,
   century: Field.century,

@@ -9,7 +9,12 @@ import { PcPlatformError } from "../error/pc-platform-error.ts";
 import { defaultPcHost, type PcHost } from "../host/host.ts";
 
 /** Where the registers are, and the line that they hold up (SCI). */
-export const POWER: { readonly base: number; readonly irq: number } = { base: 0x600, irq: 9 };
+export const POWER: {
+  /** The first port. */
+  readonly base: number;
+  /** The interrupt line. */
+  readonly irq: number;
+} = { base: 0x600, irq: 9 };
 /** Registers, as offsets. */
 export const PowerRegister: { readonly status: number; readonly enable: number; readonly control: number; readonly timer: number } = {
   status: 0,

@@ -8,7 +8,12 @@
 import { gpa, type Region, type VirtAddressSpace } from "@virtspace/virt-address-space";
 
 /** The chipset's port, and what restarts the machine. */
-export const RESET: { readonly port: number; readonly value: number } = { port: 0xcf9, value: 6 };
+export const RESET: {
+  /** The port. */
+  readonly port: number;
+  /** What restarts the machine there. */
+  readonly value: number;
+} = { port: 0xcf9, value: 6 };
 
 const RESET_CPU = 4;
 const KEYBOARD_COMMAND = 0x64;

@@ -1,0 +1,196 @@
+/**
+ * A guest's side of a bus, within the host: what it has open, by handles that mean nothing elsewhere. A connector (the bridge, a program
+ * in this process) brings a guest's requests here.
+ *
+ * @module
+ */
+import type { Vbus } from "../device/vbus.ts";
+import { VbusConnection } from "../device/vbus-connection.ts";
+import { type CallResult, isErrno } from "../errno/errno.ts";
+import { defaultVbusHost, type VbusHost } from "../host/host.ts";
+import type { VbusMemctx } from "../memory/vbus-memctx.ts";
+import { ShmSignal } from "../signal/shm-signal.ts";
+
+/** The most that a guest has open, devices and signals together. */
+const MOST_HANDLES = 4096;
+
+/** Where in shared memory a signal is, and how the guest wants to be called. */
+export interface SignalRequest {
+  /** Bytes from the start of the memory. */
+  readonly offset: number;
+  /** 0 to 7; the highest comes first. */
+  readonly prio: number;
+  /** The guest's own word for it. */
+  readonly cookie: bigint;
+}
+
+/** How a client is made. */
+export interface VbusClientOptions {
+  /** The bus. */
+  readonly bus: Vbus;
+  /** The guest's memory. */
+  readonly memctx: VbusMemctx;
+  /** Calls the guest: a signal has news for it. */
+  readonly signalled: (request: SignalRequest) => void;
+  /** A device that the guest has open is gone, or was closed: nothing comes of that signal any more. */
+  readonly dropped?: (request: SignalRequest) => void;
+  /** Replaces the services of the host. */
+  readonly host?: VbusHost;
+}
+
+interface OpenDevice {
+  readonly kind: "device";
+  readonly id: number;
+  readonly name: string;
+  readonly connection: VbusConnection;
+  readonly signals: Map<number, OpenSignal>;
+}
+
+interface OpenSignal {
+  readonly kind: "signal";
+  readonly signal: ShmSignal;
+  readonly request: SignalRequest;
+}
+
+/** What a guest has open. */
+export class VbusClient implements Disposable {
+  readonly #options: VbusClientOptions;
+  readonly #open = new Map<number, OpenDevice | OpenSignal>();
+  readonly #listening: Disposable;
+  #nextHandle = 1;
+
+  constructor(options: VbusClientOptions) {
+    this.#options = options;
+    this.#listening = options.bus.listen(({ kind, id }) => {
+      if (kind === "devdrop") this.#deviceGone(id);
+    });
+  }
+
+  /** How many handles are open. */
+  get openHandles(): number {
+    return this.#open.size;
+  }
+
+  /** Opens a device. @returns a handle; `ENOENT` for a number that nobody has; what the device says */
+  deviceopen(id: number, version: number): CallResult {
+    const { bus, memctx } = this.#options;
+    const entry = bus.find(id);
+    if (entry === undefined) return "ENOENT";
+    if (this.#open.size >= MOST_HANDLES) return "ENOSPC";
+    const { name, ops } = entry.shown;
+    const connection = bus.guard(name, () => ops.connect(memctx, version));
+    if (isErrno(connection)) return connection;
+    if (!(connection instanceof VbusConnection)) return "EIO";
+    return this.#handle({ kind: "device", id, name, connection, signals: new Map() });
+  }
+
+  /** Closes a device: its signals first. @returns 0; `ENOENT` for no device's handle */
+  deviceclose(handle: number): CallResult {
+    const device = this.#device(handle);
+    if (device === undefined) return "ENOENT";
+    this.#open.delete(handle);
+    this.#close(device);
+    return 0;
+  }
+
+  /** Calls a device. @returns what it answers; `ENOENT`; `ENODEV` where it is gone */
+  devicecall(handle: number, func: number, data: number, len: number, flags: number): CallResult {
+    const device = this.#device(handle);
+    if (device === undefined) return "ENOENT";
+    if (device.connection.closed) return "ENODEV";
+    return this.#options.bus.guard(device.name, () => device.connection.ops.call(func, data, len, flags));
+  }
+
+  /**
+   * Gives a device shared memory.
+   *
+   * @returns the handle of its signal, 0 without one; `ENOENT`, `ENODEV`; `EFAULT` and `EINVAL` for memory, or a signal in it, that is none
+   */
+  deviceshm(handle: number, id: number, ptr: number, len: number, flags: number, request?: SignalRequest): CallResult {
+    const device = this.#device(handle);
+    if (device === undefined) return "ENOENT";
+    if (device.connection.closed) return "ENODEV";
+    if (this.#open.size >= MOST_HANDLES) return "ENOSPC";
+    const { bus, memctx, host = defaultVbusHost, signalled } = this.#options;
+    const shm = memctx.shm(ptr, len);
+    if (isErrno(shm)) return shm;
+    if (request !== undefined && !ShmSignal.isAt(shm, request.offset)) {
+      shm.put();
+      return "EINVAL";
+    }
+    const signal =
+      request === undefined
+        ? undefined
+        : new ShmSignal({ shm, offset: request.offset, locale: "south", inject: () => signalled(request), host });
+    const result = bus.guard(device.name, () => device.connection.ops.shm(id, shm, signal, flags));
+    // Whoever keeps the memory has taken a reference of his own.
+    shm.put();
+    if (isErrno(result) || request === undefined || signal === undefined) {
+      signal?.[Symbol.dispose]();
+      return isErrno(result) ? result : 0;
+    }
+    const open: OpenSignal = { kind: "signal", signal, request };
+    const signalHandle = this.#handle(open);
+    device.signals.set(signalHandle, open);
+    return signalHandle;
+  }
+
+  /** The guest has news for a signal's device. @returns 0; `ENOENT` for no signal's handle */
+  shmsignal(handle: number): CallResult {
+    const open = this.#open.get(handle);
+    if (open?.kind !== "signal") return "ENOENT";
+    open.signal.wake();
+    return 0;
+  }
+
+  /** Closes all: the guest is gone, or begins anew. */
+  reset(): void {
+    for (const [handle, open] of [...this.#open]) {
+      if (open.kind !== "device") continue;
+      this.#open.delete(handle);
+      this.#close(open);
+    }
+  }
+
+  /** Closes all. Idempotent. */
+  [Symbol.dispose](): void {
+    this.#listening[Symbol.dispose]();
+    this.reset();
+  }
+
+  #device(handle: number): OpenDevice | undefined {
+    const open = this.#open.get(handle);
+    return open?.kind === "device" ? open : undefined;
+  }
+
+  #handle(open: OpenDevice | OpenSignal): number {
+    const handle = this.#nextHandle++;
+    this.#open.set(handle, open);
+    return handle;
+  }
+
+  /** Signals, then the connection, then its reference: a device that is being closed is called no more. */
+  #close({ name, connection, signals }: OpenDevice): void {
+    for (const [handle, { signal, request }] of signals) {
+      this.#open.delete(handle);
+      signal[Symbol.dispose]();
+      this.#options.dropped?.(request);
+    }
+    signals.clear();
+    const { bus } = this.#options;
+    bus.guard(name, () => connection.close());
+    bus.guard(name, () => connection.put());
+  }
+
+  /** The guest's handle stays until it closes it: what it asks for is `ENODEV`. */
+  #deviceGone(id: number): void {
+    for (const open of this.#open.values()) {
+      if (open.kind !== "device" || open.id !== id || open.connection.closed) continue;
+      for (const { signal, request } of open.signals.values()) {
+        signal[Symbol.dispose]();
+        this.#options.dropped?.(request);
+      }
+      this.#options.bus.guard(open.name, () => open.connection.close());
+    }
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * A guest's memory as devices of a bus see it: a face of a VirtAddressSpace. It is what `xinterface` and `vbus_memctx` were for, and a
+ * device that has it knows neither the hypervisor nor the space.
+ *
+ * @module
+ */
+import { AccessFault, type Sgmap, tryGpa, type VirtAddressSpace } from "@virtspace/virt-address-space";
+import type { ErrnoName } from "../errno/errno.ts";
+import { VbusShm } from "./vbus-shm.ts";
+
+/** A piece of guest memory, by the guest's word. */
+export interface GuestPiece {
+  /** Guest physical address. */
+  readonly ptr: number;
+  /** Bytes. */
+  readonly len: number;
+}
+
+/** Memory of a guest. */
+export class VbusMemctx {
+  readonly #space: VirtAddressSpace;
+
+  constructor(space: VirtAddressSpace) {
+    this.#space = space;
+  }
+
+  /**
+   * Copies to the guest.
+   *
+   * @returns the number of bytes **not** copied: 0 is success; a copy across regions is one copy, and stops at a hole's edge
+   */
+  copyTo(ptr: number, bytes: Uint8Array): number {
+    const address = tryGpa(ptr);
+    return address === undefined ? bytes.length : this.#space.copyTo(address, bytes);
+  }
+
+  /** Copies from the guest. @returns the number of bytes **not** copied */
+  copyFrom(bytes: Uint8Array, ptr: number): number {
+    const address = tryGpa(ptr);
+    return address === undefined ? bytes.length : this.#space.copyFrom(address, bytes);
+  }
+
+  /** Memory that both sides see, until it is released. `EINVAL` where it is not in one piece, or can't be written; `EFAULT` where nothing is */
+  shm(ptr: number, length: number): VbusShm | ErrnoName {
+    const address = tryGpa(ptr);
+    if (address === undefined || !Number.isSafeInteger(length) || length < 1) return "EINVAL";
+    const window = this.#space.tryVmap(address, length, { marks: true });
+    return window instanceof AccessFault ? errnoOf(window) : new VbusShm(window);
+  }
+
+  /** Windows on a scatter-gather list: all of it, or none. */
+  sgmap(list: readonly GuestPiece[]): Sgmap | ErrnoName {
+    const pieces = [];
+    for (const { ptr, len } of list) {
+      const address = tryGpa(ptr);
+      if (address === undefined || !Number.isSafeInteger(len) || len < 0) return "EINVAL";
+      pieces.push({ address, length: len });
+    }
+    const map = this.#space.trySgmap(pieces);
+    return map instanceof AccessFault ? errnoOf(map) : map;
+  }
+}
+
+/** As the originals had them: a hole is a fault, and what is there but won't do is an argument that makes no sense. */
+function errnoOf({ code }: AccessFault): ErrnoName {
+  return code === "unmapped" || code === "elsewhere" || code === "gone" ? "EFAULT" : "EINVAL";
+}
