@@ -14,6 +14,7 @@ test.each([
   ["packages/virtio", "packages/virtio"],
   ["packages/network", "packages/network"],
   ["packages/virtio-net", "packages/virtio-net"],
+  ["packages/vbus", "packages/vbus"],
   ["packages/host-linux", "packages/host-linux"],
   ["packages/vhost-user", "packages/vhost-user"],
   ["packages/pc-platform", "packages/pc-platform"],

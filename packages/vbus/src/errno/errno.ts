@@ -6,18 +6,31 @@
 
 /** Linux's numbers, by name. */
 export const Errno = {
+  /** Not permitted. */
   EPERM: 1,
+  /** There is none of that number or handle. */
   ENOENT: 2,
+  /** The other side failed. */
   EIO: 5,
+  /** No such descriptor. */
   EBADF: 9,
+  /** No memory. */
   ENOMEM: 12,
+  /** Nothing is at that address. */
   EFAULT: 14,
+  /** It is in use. */
   EBUSY: 16,
+  /** It is there already. */
   EEXIST: 17,
+  /** The device is gone. */
   ENODEV: 19,
+  /** That makes no sense. */
   EINVAL: 22,
+  /** There is no room left. */
   ENOSPC: 28,
+  /** Nobody does that here. */
   ENOSYS: 38,
+  /** It was shut down. */
   ESHUTDOWN: 108,
 } as const;
 

@@ -1,7 +1,7 @@
 /** A walk along a ring. @module */
 import { type ErrnoName, isErrno } from "../errno/errno.ts";
-import { descAt, type Ioq } from "./ioq.ts";
 import { DescOffset, type IoqIndex } from "./ioq-layout.ts";
+import { descAt, type IoqWords } from "./ioq-words.ts";
 
 /** How it walks. */
 export interface IoqIteratorOptions {
@@ -23,7 +23,7 @@ const SOUTH = 1;
  * signal; what is not his, or not at the end of its index, he can't.
  */
 export class IoqIterator {
-  readonly #ioq: Ioq;
+  readonly #ioq: IoqWords;
   readonly #index: IoqIndex;
   readonly #options: IoqIteratorOptions;
   readonly #mine: number;
@@ -31,7 +31,7 @@ export class IoqIterator {
   #at = descAt(0);
 
   /** @internal */
-  constructor(ioq: Ioq, index: IoqIndex, options: IoqIteratorOptions) {
+  constructor(ioq: IoqWords, index: IoqIndex, options: IoqIteratorOptions) {
     this.#ioq = ioq;
     this.#index = index;
     this.#options = options;
@@ -53,6 +53,7 @@ export class IoqIterator {
     return this.#ioq.quad(this.#at + DescOffset.cookie);
   }
 
+  /** Sets it. */
   set cookie(value: number) {
     this.#ioq.setQuad(this.#at + DescOffset.cookie, value);
   }
@@ -62,6 +63,7 @@ export class IoqIterator {
     return this.#ioq.quad(this.#at + DescOffset.ptr);
   }
 
+  /** Sets it. */
   set ptr(value: number) {
     this.#ioq.setQuad(this.#at + DescOffset.ptr, value);
   }
@@ -71,6 +73,7 @@ export class IoqIterator {
     return this.#ioq.quad(this.#at + DescOffset.len);
   }
 
+  /** Sets it. */
   set len(value: number) {
     this.#ioq.setQuad(this.#at + DescOffset.len, value);
   }
@@ -80,6 +83,7 @@ export class IoqIterator {
     return this.#ioq.byte(this.#at + DescOffset.valid) !== 0;
   }
 
+  /** Sets it. */
   set valid(value: boolean) {
     this.#ioq.setByte(this.#at + DescOffset.valid, value ? 1 : 0);
   }

@@ -12,11 +12,11 @@ import type { VbusShm } from "../memory/vbus-shm.ts";
 import { ShmSignal } from "../signal/shm-signal.ts";
 import type { Locale } from "../signal/shm-signal-layout.ts";
 import { IoqIterator, type IoqIteratorOptions } from "./ioq-iterator.ts";
-import { IndexOffset, IOQ_DESC_SIZE, IOQ_HEAD_SIZE, IOQ_MAGIC, IOQ_VERSION, type IoqIndex, IoqOffset, ioqSize } from "./ioq-layout.ts";
+import { IOQ_HEAD_SIZE, IOQ_MAGIC, IOQ_VERSION, type IoqIndex, IoqOffset, ioqSize } from "./ioq-layout.ts";
+import { IoqWords } from "./ioq-words.ts";
 
 /** More than any ring has. */
 const MOST_DESCRIPTORS = 1 << 16;
-const WORDS_PER_DESC = IOQ_DESC_SIZE / 4;
 
 /** How a ring is had. */
 export interface IoqOptions {
@@ -37,6 +37,7 @@ export class Ioq implements Disposable {
   /** By which the sides wake each other. */
   readonly signal: ShmSignal;
   readonly #shm: VbusShm;
+  readonly #words: IoqWords;
   #closed = false;
 
   private constructor({ shm, locale, signal }: IoqOptions, count: number) {
@@ -44,6 +45,7 @@ export class Ioq implements Disposable {
     this.locale = locale;
     this.signal = signal;
     this.count = count;
+    this.#words = new IoqWords(shm, locale, signal, count);
   }
 
   /**
@@ -85,16 +87,16 @@ export class Ioq implements Disposable {
 
   /** Walks the ring. */
   iterator(index: IoqIndex, options: IoqIteratorOptions = {}): IoqIterator {
-    return new IoqIterator(this, index, options);
+    return new IoqIterator(this.#words, index, options);
   }
 
   /** How many descriptors an index has between its head and its tail; `EINVAL` where it was written over. */
   used(index: IoqIndex): number | ErrnoName {
-    const head = this.position(index, "head");
-    const tail = this.position(index, "tail");
+    const head = this.#words.position(index, "head");
+    const tail = this.#words.position(index, "tail");
     if (isErrno(head)) return head;
     if (isErrno(tail)) return tail;
-    if (head === tail) return this.isFull(index) ? this.count : 0;
+    if (head === tail) return this.#words.isFull(index) ? this.count : 0;
     return tail > head ? tail - head : this.count - head + tail;
   }
 
@@ -111,72 +113,6 @@ export class Ioq implements Disposable {
     this.signal[Symbol.dispose]();
     this.#shm.put();
   }
-
-  // For the iterator. Each word is read once, checked, and then used.
-
-  /** @internal */
-  position(index: IoqIndex, end: "head" | "tail"): number | ErrnoName {
-    const position = this.#words[(IoqOffset[index] + IndexOffset[end]) >> 2];
-    return position === undefined || position >= this.count ? "EINVAL" : position;
-  }
-
-  /** @internal */
-  setPosition(index: IoqIndex, end: "head" | "tail", position: number): void {
-    this.#set(IoqOffset[index] + IndexOffset[end], position);
-  }
-
-  /** @internal */
-  isFull(index: IoqIndex): boolean {
-    return (this.#shm.window.u8[IoqOffset[index] + IndexOffset.full] ?? 0) !== 0;
-  }
-
-  /** @internal */
-  setFull(index: IoqIndex, full: boolean): void {
-    this.setByte(IoqOffset[index] + IndexOffset.full, full ? 1 : 0);
-  }
-
-  /** @internal */
-  byte(at: number): number {
-    return this.#shm.window.u8[at] ?? 0;
-  }
-
-  /** @internal Stored after all that was written before, for a side in another thread too. */
-  setByte(at: number, value: number): void {
-    const { window } = this.#shm;
-    if (window.u8.length === 0) return;
-    Atomics.store(window.u8, at, value);
-    window.markDirty(at, 1);
-  }
-
-  /** @internal A number of 64 bits; too large a one is that many bytes past any memory. */
-  quad(at: number): number {
-    const words = this.#words;
-    const word = at >> 2;
-    return (words[word] ?? 0) + (words[word + 1] ?? 0) * 2 ** 32;
-  }
-
-  /** @internal */
-  setQuad(at: number, value: number): void {
-    const words = this.#words;
-    if (words.length === 0) return;
-    words[at >> 2] = value;
-    words[(at >> 2) + 1] = value / 2 ** 32;
-    this.#shm.window.markDirty(at, 8);
-  }
-
-  get #words(): Uint32Array {
-    return this.#shm.window.u32;
-  }
-
-  #set(at: number, value: number): void {
-    const words = this.#words;
-    if (words.length === 0) return;
-    words[at >> 2] = value;
-    this.#shm.window.markDirty(at, 4);
-  }
 }
-
-/** Where a descriptor begins, bytes. @internal */
-export const descAt = (position: number): number => IoqOffset.ring + position * WORDS_PER_DESC * 4;
 
 const isCount = (count: number, most: number): boolean => Number.isInteger(count) && count >= 1 && count <= most;
