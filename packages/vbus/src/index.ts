@@ -42,3 +42,6 @@ export {
   ShmSignalOffset,
   SideOffset,
 } from "./signal/shm-signal-layout.ts";
+export { Venet, type VenetOptions } from "./venet/venet.ts";
+export * from "./venet/venet-abi.ts";
+export { VenetCounters, type VenetDropReason } from "./venet/venet-counters.ts";

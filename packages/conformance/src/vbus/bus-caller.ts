@@ -10,6 +10,12 @@ export interface BusCallAnswer {
   readonly words: readonly number[];
 }
 
+/** Services of the host, where they were replaced. */
+export interface HostChoice {
+  /** Those that take their place. */
+  readonly host?: VbusHost;
+}
+
 /** A guest, as far as its devices' drivers need it. */
 export interface BusCaller {
   /** The guest's memory, to take from. */
@@ -17,7 +23,7 @@ export interface BusCaller {
   /** The guest's memory, to have shared memory from. */
   readonly memctx: VbusMemctx;
   /** Services of the host, where they were replaced. */
-  readonly host: { readonly host?: VbusHost };
+  readonly host: HostChoice;
   /** Calls the bus, with a structure of words. */
   buscall(vector: number, words: readonly number[]): BusCallAnswer;
   /** Has events of a cookie wake a signal. */

@@ -27,7 +27,7 @@ import {
   VbusMemctx,
 } from "@virtspace/vbus";
 import { advance, type GuestAddress, gpa, type VirtAddressSpace } from "@virtspace/virt-address-space";
-import { type BusCallAnswer, type BusCaller, quad } from "./bus-caller.ts";
+import { type BusCallAnswer, type BusCaller, type HostChoice, quad } from "./bus-caller.ts";
 import type { GuestHeap } from "./guest-heap.ts";
 import { VbusDeviceProxy } from "./vbus-device-proxy.ts";
 
@@ -180,7 +180,7 @@ export class VbusGuest implements BusCaller {
   }
 
   /** Services of the host, where they were replaced. */
-  get host(): { readonly host?: VbusHost } {
+  get host(): HostChoice {
     return this.#options.host === undefined ? {} : { host: this.#options.host };
   }
 

@@ -1,7 +1,7 @@
 /** Where a guest reaches a bridge: a window in memory for calls, and ports for what has to be quick. @module */
 import { type GuestAddress, type IoHandler, LocalNotifier, type VirtAddressSpace } from "@virtspace/virt-address-space";
+import { quadAt } from "../memory/guest-struct.ts";
 import { BRIDGE_MMIO_SIZE, BRIDGE_PORTS_SIZE, BridgePort, CallDesc } from "./bridge-abi.ts";
-import { quadAt } from "./guest-struct.ts";
 import type { VbusBridge } from "./vbus-bridge.ts";
 
 const WORD = 4;

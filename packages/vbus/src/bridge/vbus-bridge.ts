@@ -8,6 +8,7 @@ import { type SignalRequest, VbusClient } from "../client/vbus-client.ts";
 import type { Vbus } from "../device/vbus.ts";
 import { type CallResult, isErrno, returnValue } from "../errno/errno.ts";
 import { defaultVbusHost, type VbusHost } from "../host/host.ts";
+import { guestStruct, quadAt } from "../memory/guest-struct.ts";
 import type { VbusMemctx } from "../memory/vbus-memctx.ts";
 import type { VbusShm } from "../memory/vbus-shm.ts";
 import {
@@ -31,7 +32,6 @@ import {
 } from "./bridge-abi.ts";
 import { BridgeCounters } from "./bridge-counters.ts";
 import { type BusEvent, EventQueue } from "./event-queue.ts";
-import { guestStruct, quadAt } from "./guest-struct.ts";
 
 /** How a bridge is made. */
 export interface VbusBridgeOptions {

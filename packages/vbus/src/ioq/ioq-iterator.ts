@@ -9,6 +9,8 @@ export interface IoqIteratorOptions {
   readonly autoUpdate?: boolean;
   /** Leaves descriptors its own side's. */
   readonly keepOwner?: boolean;
+  /** Leaves it to its user to tell the other side, once for many. */
+  readonly quiet?: boolean;
   /** Moves both indices with each push and pop. */
   readonly both?: boolean;
 }
@@ -132,7 +134,7 @@ export class IoqIterator {
   #pass(next: number): 0 {
     if (!this.#options.keepOwner) {
       this.#ioq.setByte(this.#at + DescOffset.sown, this.#mine === SOUTH ? 0 : SOUTH);
-      this.#ioq.signal.inject();
+      if (!this.#options.quiet) this.#ioq.signal.inject();
     }
     if (this.#options.autoUpdate) {
       this.#position = next;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { AccessFault, type Sgmap, tryGpa, type VirtAddressSpace } from "@virtspace/virt-address-space";
+import { AccessFault, type FlatRange, type Sgmap, tryGpa, type VirtAddressSpace } from "@virtspace/virt-address-space";
 import type { ErrnoName } from "../errno/errno.ts";
 import { VbusShm } from "./vbus-shm.ts";
 
@@ -46,6 +46,23 @@ export class VbusMemctx {
     if (address === undefined || !Number.isSafeInteger(length) || length < 1) return "EINVAL";
     const window = this.#space.tryVmap(address, length, { marks: true });
     return window instanceof AccessFault ? errnoOf(window) : new VbusShm(window);
+  }
+
+  /**
+   * The parts of memory that a piece lies in, without a copy: good for the call alone.
+   *
+   * @returns whether all of it is memory
+   */
+  forEachPart(ptr: number, length: number, visit: (range: FlatRange, offset: number, length: number) => void): boolean {
+    const address = tryGpa(ptr);
+    if (address === undefined) return false;
+    let found = 0;
+    this.#space.view().forEachPart(address, length, (range, offset, part) => {
+      if (range.memory === undefined || !range.alive()) return;
+      found += part;
+      visit(range, offset, part);
+    });
+    return found === length;
   }
 
   /** Windows on a scatter-gather list: all of it, or none. */

@@ -1,6 +1,6 @@
 /** A structure of a guest's, copied out of its memory once: what the guest writes there later counts for nothing. @module */
 import type { ErrnoName } from "../errno/errno.ts";
-import type { VbusMemctx } from "../memory/vbus-memctx.ts";
+import type { VbusMemctx } from "./vbus-memctx.ts";
 
 /** @returns the structure; `EINVAL` where the guest's word on its length is another; `EFAULT` where it is not in memory */
 export function guestStruct(memctx: VbusMemctx, address: number, length: number, size: number): DataView | ErrnoName {

@@ -1,0 +1,88 @@
+/** What stands before a frame's pieces: copied out of the guest's memory once, and then believed as far as it holds. @module */
+import { NO_OFFLOAD, type Offload, type Segmentation } from "@virtspace/network";
+import { quadAt } from "../memory/guest-struct.ts";
+import type { GuestPiece, VbusMemctx } from "../memory/vbus-memctx.ts";
+import { GsoType, MOST_GSO, MOST_PIECES, SgCapability, SgFlag, VenetIov, VenetSg } from "./venet-abi.ts";
+
+const ETHERNET_HEADER = 14;
+
+/** A frame as its driver describes it. */
+export interface SgFrame {
+  /** The driver's word for it. */
+  readonly cookie: bigint;
+  /** Bytes. */
+  readonly length: number;
+  /** Where they are. */
+  readonly pieces: readonly GuestPiece[];
+  /** What is left to do. */
+  readonly offload: Offload;
+}
+
+/** Why it is none. */
+export type SgRefusal = "gone" | "too-many-pieces" | "bad-length" | "bad-offload";
+
+/** What may be asked for. */
+export interface SgLimits {
+  /** Bytes of a frame that is no large segment. */
+  readonly most: number;
+  /** Agreed upon. */
+  readonly capabilities: number;
+}
+
+/** Reads headers, into memory of its own. */
+export class SgReader {
+  readonly #memctx: VbusMemctx;
+  readonly #bytes = new Uint8Array(VenetSg.iov + MOST_PIECES * VenetIov.size);
+  readonly #data = new DataView(this.#bytes.buffer);
+
+  constructor(memctx: VbusMemctx) {
+    this.#memctx = memctx;
+  }
+
+  /** Reads the one at an address. @param length - bytes of header and pieces, by the descriptor's word */
+  read(ptr: number, length: number, { most, capabilities }: SgLimits): SgFrame | SgRefusal {
+    if (length < VenetSg.iov) return "bad-length";
+    if (length > this.#bytes.length) return "too-many-pieces";
+    const data = this.#data;
+    if (this.#memctx.copyFrom(this.#bytes.subarray(0, length), ptr) > 0) return "gone";
+    const count = data.getUint32(VenetSg.count, true);
+    if (count > MOST_PIECES) return "too-many-pieces";
+    if (VenetSg.iov + count * VenetIov.size !== length) return "bad-length";
+    const pieces: GuestPiece[] = [];
+    let sum = 0;
+    for (let i = 0; i < count; i++) {
+      const at = VenetSg.iov + i * VenetIov.size;
+      const piece = { len: data.getUint32(at + VenetIov.len, true), ptr: quadAt(data, at + VenetIov.ptr) };
+      sum += piece.len;
+      pieces.push(piece);
+    }
+    const total = data.getUint32(VenetSg.len, true);
+    const offload = offloadOf(data, total, capabilities);
+    if (offload === undefined) return "bad-offload";
+    if (sum !== total || total > (offload.segmentation === "none" ? most : MOST_GSO)) return "bad-length";
+    return { cookie: data.getBigUint64(VenetSg.cookie, true), length: total, pieces, offload };
+  }
+}
+
+const KINDS: Readonly<Record<number, readonly [Segmentation, number]>> = {
+  [GsoType.tcp4]: ["tcp4", SgCapability.tso4],
+  [GsoType.udp]: ["udp", SgCapability.ufo],
+  [GsoType.tcp6]: ["tcp6", SgCapability.tso6],
+};
+
+/** @returns undefined for what was not agreed upon, or can't be */
+function offloadOf(data: DataView, length: number, capabilities: number): Offload | undefined {
+  const flags = data.getUint32(VenetSg.flags, true);
+  if ((flags & (SgFlag.needsCsum | SgFlag.gso)) === 0) return NO_OFFLOAD;
+  const [checksumStart, checksumOffset] = [data.getUint16(VenetSg.csumStart, true), data.getUint16(VenetSg.csumOffset, true)];
+  const needsChecksum = (flags & SgFlag.needsCsum) !== 0;
+  if (needsChecksum && (checksumStart < ETHERNET_HEADER || checksumStart + checksumOffset + 2 > length)) return undefined;
+  const plain = { ...NO_OFFLOAD, needsChecksum, checksumStart, checksumOffset };
+  if ((flags & SgFlag.gso) === 0) return plain;
+  const [segmentation, needed] = KINDS[data.getUint16(VenetSg.gsoType, true)] ?? ["none", 0];
+  const ecn = (flags & SgFlag.ecn) !== 0;
+  const segmentSize = data.getUint16(VenetSg.gsoSize, true);
+  if ((capabilities & needed) === 0 || !needsChecksum || segmentSize === 0) return undefined;
+  if (ecn && (capabilities & SgCapability.ecn) === 0) return undefined;
+  return { ...plain, segmentation, segmentSize, ecn, headerLength: data.getUint16(VenetSg.gsoHeader, true) };
+}
