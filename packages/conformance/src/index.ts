@@ -12,7 +12,7 @@ export type { BusCallAnswer, BusCaller, HostChoice } from "./vbus/bus-caller.ts"
 export { GuestHeap } from "./vbus/guest-heap.ts";
 export { type ProxySignal, VbusDeviceProxy } from "./vbus/vbus-device-proxy.ts";
 export { type VbusDriver, VbusGuest, type VbusGuestOptions } from "./vbus/vbus-guest.ts";
-export { type SentFrame, VenetNic, type VenetNicOptions } from "./vbus/venet-nic.ts";
+export { type SentFrame, type VenetCapabilities, VenetNic, type VenetNicOptions, type VenetSignals } from "./vbus/venet-nic.ts";
 export { MmioDriver } from "./virtio/mmio-driver.ts";
 export { type PackedDescriptor, PackedDriver } from "./virtio/packed-driver.ts";
 export type { BufferOptions, RingDriver, RingPlace, UsedBuffer } from "./virtio/ring-driver.ts";

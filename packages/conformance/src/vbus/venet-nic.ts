@@ -21,12 +21,28 @@ import {
 import { advance, type GuestAddress, gpa } from "@virtspace/virt-address-space";
 import type { VbusDeviceProxy } from "./vbus-device-proxy.ts";
 
+/** Capabilities, by group. */
+export interface VenetCapabilities {
+  /** Of the first group: `SgCapability`. */
+  readonly sg: number;
+  /** Of the second: `EventCapability`. */
+  readonly events: number;
+}
+
+/** How often a host called, by ring. */
+export interface VenetSignals {
+  /** That something came. */
+  rx: number;
+  /** That something went out. */
+  tx: number;
+}
+
 /** How a driver is. */
 export interface VenetNicOptions {
   /** Descriptors of a ring; 256 unless given. */
   readonly size?: number;
   /** Capabilities that it wishes for, by group. */
-  readonly capabilities?: { readonly sg?: number; readonly events?: number };
+  readonly capabilities?: Partial<VenetCapabilities>;
   /** Bytes of a buffer; 1514 unless given. */
   readonly bufferBytes?: number;
   /** Told of each frame that came. */
@@ -50,7 +66,7 @@ export class VenetNic {
   /** The guest's address, once it is open. */
   mac: Uint8Array = new Uint8Array(6);
   /** Capabilities that were granted. */
-  granted = { sg: 0, events: 0 };
+  granted: VenetCapabilities = { sg: 0, events: 0 };
   /** The link, by events; undefined until one came. */
   link: boolean | undefined;
   /** The words of frames that went out, by events. */
@@ -58,7 +74,7 @@ export class VenetNic {
   /** Frames that came. */
   received = 0;
   /** How often the host called. */
-  signals = { rx: 0, tx: 0 };
+  signals: VenetSignals = { rx: 0, tx: 0 };
   /** Buffers that came back without a frame. */
   returned = 0;
   readonly #device: VbusDeviceProxy;

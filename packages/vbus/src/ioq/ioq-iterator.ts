@@ -1,6 +1,6 @@
 /** A walk along a ring. @module */
 import { type ErrnoName, isErrno } from "../errno/errno.ts";
-import { DescOffset, type IoqIndex } from "./ioq-layout.ts";
+import { DescOffset, IndexOffset, type IoqIndex, IoqOffset } from "./ioq-layout.ts";
 import { descAt, type IoqWords } from "./ioq-words.ts";
 
 /** How it walks. */
@@ -26,7 +26,9 @@ const SOUTH = 1;
  */
 export class IoqIterator {
   readonly #ioq: IoqWords;
-  readonly #index: IoqIndex;
+  /** Where its index begins, and where those begin that move with it. */
+  readonly #index: number;
+  readonly #moved: readonly number[];
   readonly #options: IoqIteratorOptions;
   readonly #mine: number;
   #position = 0;
@@ -35,7 +37,8 @@ export class IoqIterator {
   /** @internal */
   constructor(ioq: IoqWords, index: IoqIndex, options: IoqIteratorOptions) {
     this.#ioq = ioq;
-    this.#index = index;
+    this.#index = IoqOffset[index];
+    this.#moved = options.both ? [IoqOffset.valid, IoqOffset.inuse] : [this.#index];
     this.#options = options;
     this.#mine = ioq.locale === "south" ? SOUTH : 0;
   }
@@ -97,7 +100,8 @@ export class IoqIterator {
    * @returns 0; `EINVAL` for a place that there is not, or an index that was written over
    */
   seek(where: IoqSeek, position = 0): 0 | ErrnoName {
-    const found = where === "next" ? this.#after(this.#position) : where === "set" ? position : this.#ioq.position(this.#index, where);
+    const found =
+      where === "next" ? this.#after(this.#position) : where === "set" ? position : this.#ioq.position(this.#index, IndexOffset[where]);
     if (isErrno(found)) return found;
     if (!Number.isInteger(found) || found < 0 || found >= this.#ioq.count) return "EINVAL";
     this.#position = found;
@@ -107,24 +111,22 @@ export class IoqIterator {
 
   /** Gives the descriptor at the tail to the other side. @returns 0; `EINVAL` where it is not at the tail or not this side's */
   push(): 0 | ErrnoName {
-    const { both } = this.#options;
     if (this.#ioq.isFull(this.#index)) return "EINVAL";
-    if (this.#ioq.position(this.#index, "tail") !== this.#position || !this.mine) return "EINVAL";
+    if (this.#ioq.position(this.#index, IndexOffset.tail) !== this.#position || !this.mine) return "EINVAL";
     const next = this.#after(this.#position);
-    for (const index of both ? BOTH : [this.#index]) {
-      this.#ioq.setPosition(index, "tail", next);
-      if (this.#ioq.position(index, "head") === next) this.#ioq.setFull(index, true);
+    for (const index of this.#moved) {
+      this.#ioq.setPosition(index, IndexOffset.tail, next);
+      if (this.#ioq.position(index, IndexOffset.head) === next) this.#ioq.setFull(index, true);
     }
     return this.#pass(next);
   }
 
   /** Takes the descriptor at the head out, and gives it back. @returns 0; `EINVAL` where it is not at the head or not this side's */
   pop(): 0 | ErrnoName {
-    const { both } = this.#options;
-    if (this.#ioq.position(this.#index, "head") !== this.#position || !this.mine) return "EINVAL";
+    if (this.#ioq.position(this.#index, IndexOffset.head) !== this.#position || !this.mine) return "EINVAL";
     const next = this.#after(this.#position);
-    for (const index of both ? BOTH : [this.#index]) {
-      this.#ioq.setPosition(index, "head", next);
+    for (const index of this.#moved) {
+      this.#ioq.setPosition(index, IndexOffset.head, next);
       this.#ioq.setFull(index, false);
     }
     return this.#pass(next);
@@ -147,5 +149,3 @@ export class IoqIterator {
     return position + 1 === this.#ioq.count ? 0 : position + 1;
   }
 }
-
-const BOTH: readonly IoqIndex[] = ["valid", "inuse"];

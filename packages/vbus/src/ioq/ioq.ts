@@ -12,7 +12,7 @@ import type { VbusShm } from "../memory/vbus-shm.ts";
 import { ShmSignal } from "../signal/shm-signal.ts";
 import type { Locale } from "../signal/shm-signal-layout.ts";
 import { IoqIterator, type IoqIteratorOptions } from "./ioq-iterator.ts";
-import { IOQ_HEAD_SIZE, IOQ_MAGIC, IOQ_VERSION, type IoqIndex, IoqOffset, ioqSize } from "./ioq-layout.ts";
+import { IndexOffset, IOQ_HEAD_SIZE, IOQ_MAGIC, IOQ_VERSION, type IoqIndex, IoqOffset, ioqSize } from "./ioq-layout.ts";
 import { IoqWords } from "./ioq-words.ts";
 
 /** More than any ring has. */
@@ -92,11 +92,11 @@ export class Ioq implements Disposable {
 
   /** How many descriptors an index has between its head and its tail; `EINVAL` where it was written over. */
   used(index: IoqIndex): number | ErrnoName {
-    const head = this.#words.position(index, "head");
-    const tail = this.#words.position(index, "tail");
+    const head = this.#words.position(IoqOffset[index], IndexOffset.head);
+    const tail = this.#words.position(IoqOffset[index], IndexOffset.tail);
     if (isErrno(head)) return head;
     if (isErrno(tail)) return tail;
-    if (head === tail) return this.#words.isFull(index) ? this.count : 0;
+    if (head === tail) return this.#words.isFull(IoqOffset[index]) ? this.count : 0;
     return tail > head ? tail - head : this.count - head + tail;
   }
 

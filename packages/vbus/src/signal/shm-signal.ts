@@ -155,7 +155,8 @@ export class ShmSignal implements Disposable {
   }
 
   #store(at: number, value: 0 | 1): void {
-    this.#exchange(at, value);
+    // What is there already needs no write: a look costs less.
+    if (this.#load(at) !== (value !== 0)) this.#exchange(at, value);
   }
 
   #exchange(at: number, value: 0 | 1): boolean {

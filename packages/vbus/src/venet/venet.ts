@@ -105,6 +105,7 @@ export class Venet {
     return this.#enabled;
   }
 
+  /** Plugs it in, or out. */
   set enabled(enabled: boolean) {
     if (enabled === this.#enabled) return;
     this.#enabled = enabled;
