@@ -145,9 +145,10 @@ export class VenetNic {
     return post.push() === 0;
   }
 
-  /** Takes what came, and gives the buffers back: for a driver that polls. */
+  /** Takes what came and what went out, and gives the buffers back: for a driver that polls. */
   poll(): void {
     this.#reap();
+    this.#takeBack();
   }
 
   /** Closes the card. */

@@ -9,7 +9,7 @@ import { VbusBridge } from "./vbus-bridge.ts";
 
 export const MMIO = gpa(0xd000_0000);
 export const PORT = gpa(0x700);
-const RAM = 1 << 20;
+const RAM = 1 << 22;
 const HEAP = 0x1_0000;
 
 export interface GuestChoice {
