@@ -1,12 +1,12 @@
 /** What stands before a frame's pieces: copied out of the guest's memory once, and then believed as far as it holds. @module */
 import { NO_OFFLOAD, type Offload, type Segmentation } from "@virtspace/network";
-import { quadAt } from "../memory/guest-struct.ts";
 import type { GuestPiece, VbusMemctx } from "../memory/vbus-memctx.ts";
+import { PieceList } from "./piece-list.ts";
 import { GsoType, MOST_GSO, MOST_PIECES, SgCapability, SgFlag, VenetIov, VenetSg } from "./venet-abi.ts";
 
 const ETHERNET_HEADER = 14;
 
-/** A frame as its driver describes it. */
+/** A frame as its driver describes it: its pieces are good until the next is read. */
 export interface SgFrame {
   /** The driver's word for it. */
   readonly cookie: bigint;
@@ -33,7 +33,10 @@ export interface SgLimits {
 export class SgReader {
   readonly #memctx: VbusMemctx;
   readonly #bytes = new Uint8Array(VenetSg.iov + MOST_PIECES * VenetIov.size);
+  /** Made anew only where headers change their length: a view costs as much as a copy. */
+  #part = this.#bytes;
   readonly #data = new DataView(this.#bytes.buffer);
+  readonly #list = new PieceList();
 
   constructor(memctx: VbusMemctx) {
     this.#memctx = memctx;
@@ -44,23 +47,17 @@ export class SgReader {
     if (length < VenetSg.iov) return "bad-length";
     if (length > this.#bytes.length) return "too-many-pieces";
     const data = this.#data;
-    if (this.#memctx.copyFrom(this.#bytes.subarray(0, length), ptr) > 0) return "gone";
+    if (this.#part.length !== length) this.#part = this.#bytes.subarray(0, length);
+    if (this.#memctx.copyFrom(this.#part, ptr) > 0) return "gone";
     const count = data.getUint32(VenetSg.count, true);
     if (count > MOST_PIECES) return "too-many-pieces";
     if (VenetSg.iov + count * VenetIov.size !== length) return "bad-length";
-    const pieces: GuestPiece[] = [];
-    let sum = 0;
-    for (let i = 0; i < count; i++) {
-      const at = VenetSg.iov + i * VenetIov.size;
-      const piece = { len: data.getUint32(at + VenetIov.len, true), ptr: quadAt(data, at + VenetIov.ptr) };
-      sum += piece.len;
-      pieces.push(piece);
-    }
+    const sum = this.#list.read(data, count);
     const total = data.getUint32(VenetSg.len, true);
     const offload = offloadOf(data, total, capabilities);
     if (offload === undefined) return "bad-offload";
     if (sum !== total || total > (offload.segmentation === "none" ? most : MOST_GSO)) return "bad-length";
-    return { cookie: data.getBigUint64(VenetSg.cookie, true), length: total, pieces, offload };
+    return { cookie: data.getBigUint64(VenetSg.cookie, true), length: total, pieces: this.#list.pieces, offload };
   }
 }
 

@@ -1,8 +1,10 @@
 /** Frames that come in: into the buffers that the guest posts on its ring. @module */
 import type { Frame, NetworkPort } from "@virtspace/network";
+import type { FlatRange } from "@virtspace/virt-address-space";
 import type { Ioq } from "../ioq/ioq.ts";
 import type { IoqIterator } from "../ioq/ioq-iterator.ts";
 import type { GuestPiece, VbusMemctx } from "../memory/vbus-memctx.ts";
+import { PieceList } from "./piece-list.ts";
 import { GsoType, MOST_PIECES, SgCapability, SgFlag, VenetIov, VenetSg } from "./venet-abi.ts";
 import type { VenetCounters } from "./venet-counters.ts";
 
@@ -22,6 +24,17 @@ export class VenetReceiver implements Disposable {
   readonly #iterator: IoqIterator;
   readonly #header = new Uint8Array(VenetSg.iov + MOST_PIECES * VenetIov.size);
   readonly #data = new DataView(this.#header.buffer);
+  /** Views of it are made anew only where headers change their length. */
+  #part = this.#header;
+  readonly #list = new PieceList();
+  readonly #described = this.#header.subarray(0, VenetSg.count);
+  /** What is being copied: one visitor serves all parts. */
+  #source: Uint8Array = this.#header;
+  #from = 0;
+  readonly #visit = (range: FlatRange, offset: number, length: number): void => {
+    if (!range.writable) return;
+    this.#from += range.copyIn(offset, this.#source, this.#from, length);
+  };
   #untold = 0;
   #wanted = false;
   #closed = false;
@@ -92,20 +105,18 @@ export class VenetReceiver implements Disposable {
     const written = this.#fill(frame, pieces);
     if (written === undefined) return undefined;
     this.#describe(frame);
-    return this.#parts.memctx.copyTo(ptr, this.#header.subarray(0, VenetSg.count)) === 0 ? written : undefined;
+    return this.#parts.memctx.copyTo(ptr, this.#described) === 0 ? written : undefined;
   }
 
-  #piecesAt(ptr: number, len: number): GuestPiece[] | undefined {
+  #piecesAt(ptr: number, len: number): readonly GuestPiece[] | undefined {
     const data = this.#data;
-    if (len < VenetSg.iov || len > this.#header.length || this.#parts.memctx.copyFrom(this.#header.subarray(0, len), ptr) > 0)
-      return undefined;
+    if (len < VenetSg.iov || len > this.#header.length) return undefined;
+    if (this.#part.length !== len) this.#part = this.#header.subarray(0, len);
+    if (this.#parts.memctx.copyFrom(this.#part, ptr) > 0) return undefined;
     const count = data.getUint32(VenetSg.count, true);
     if (VenetSg.iov + count * VenetIov.size !== len) return undefined;
-    return Array.from({ length: count }, (_, i) => {
-      const at = VenetSg.iov + i * VenetIov.size;
-      const high = data.getUint32(at + VenetIov.ptr + 4, true);
-      return { len: data.getUint32(at + VenetIov.len, true), ptr: data.getUint32(at + VenetIov.ptr, true) + high * 2 ** 32 };
-    });
+    this.#list.read(data, count);
+    return this.#list.pieces;
   }
 
   #fill(frame: Frame, pieces: readonly GuestPiece[]): number | undefined {
@@ -120,7 +131,10 @@ export class VenetReceiver implements Disposable {
         const target = pieces[index];
         if (target === undefined) return undefined;
         const part = Math.min(target.len - used, size - done);
-        if (part > 0 && memctx.copyTo(target.ptr + used, bytes.subarray(start + done, start + done + part)) > 0) return undefined;
+        this.#source = bytes;
+        this.#from = start + done;
+        memctx.forEachPart(target.ptr + used, part, this.#visit);
+        if (this.#from !== start + done + part) return undefined;
         done += part;
         used += part;
         if (used >= target.len) [index, used] = [index + 1, 0];

@@ -1,0 +1,26 @@
+/** Pieces of a frame, in objects that serve one frame after the other: a frame makes no garbage. @module */
+import { quadAt } from "../memory/guest-struct.ts";
+import type { GuestPiece } from "../memory/vbus-memctx.ts";
+import { MOST_PIECES, VenetIov, VenetSg } from "./venet-abi.ts";
+
+/** Reads what stands behind a header that was copied out of a guest's memory. */
+export class PieceList {
+  /** The pieces of the last header. */
+  readonly pieces: GuestPiece[] = [];
+  readonly #pool = Array.from({ length: MOST_PIECES }, () => ({ ptr: 0, len: 0 }));
+
+  /** Takes a header's pieces. @param count - at most {@link MOST_PIECES} @returns bytes in all of them */
+  read(data: DataView, count: number): number {
+    this.pieces.length = 0;
+    let sum = 0;
+    for (let i = 0; i < count; i++) {
+      const piece = this.#pool[i] as { ptr: number; len: number };
+      const at = VenetSg.iov + i * VenetIov.size;
+      piece.len = data.getUint32(at + VenetIov.len, true);
+      piece.ptr = quadAt(data, at + VenetIov.ptr);
+      sum += piece.len;
+      this.pieces.push(piece);
+    }
+    return sum;
+  }
+}
