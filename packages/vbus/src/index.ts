@@ -33,6 +33,14 @@ export {
 } from "./ioq/ioq-layout.ts";
 export { type GuestPiece, VbusMemctx } from "./memory/vbus-memctx.ts";
 export { VbusShm } from "./memory/vbus-shm.ts";
+export {
+  defineVbusDevice,
+  type VbusDeviceDefinition,
+  type VbusDeviceFactory,
+  type VbusDeviceParts,
+  type VbusDeviceSurroundings,
+  type VbusPlugin,
+} from "./plugin/define-vbus-device.ts";
 export { ShmSignal, type ShmSignalOptions } from "./signal/shm-signal.ts";
 export {
   type Locale,
@@ -42,6 +50,7 @@ export {
   ShmSignalOffset,
   SideOffset,
 } from "./signal/shm-signal-layout.ts";
+export { type VenetSurroundings, venet } from "./venet/plugin.ts";
 export { Venet, type VenetOptions } from "./venet/venet.ts";
 export * from "./venet/venet-abi.ts";
 export { VenetCounters, type VenetDropReason } from "./venet/venet-counters.ts";

@@ -11,10 +11,12 @@ export type { DeviceContext, QueueSpec, VirtioDevice } from "./device/virtio-dev
 export { VirtioError, type VirtioErrorCode } from "./error/virtio-error.ts";
 export { FeatureSet } from "./feature/feature-set.ts";
 export { VirtioFeature } from "./feature/virtio-feature.ts";
-export { defaultVirtioHost, type VirtioHost } from "./host/host.ts";
+export { defaultRandom, defaultVirtioHost, type VirtioHost } from "./host/host.ts";
 export type { MmioQueueState, MmioState } from "./mmio/mmio-state.ts";
 export { DeviceStatus, InterruptReason, Register } from "./mmio/registers.ts";
 export { VirtioMmio, type VirtioMmioOptions } from "./mmio/virtio-mmio.ts";
+export { type DeviceDefinition, type DeviceFactory, defineDevice } from "./plugin/define-device.ts";
+export type { DefinedQueue, DeviceParts, DeviceSurroundings, StartedDevice, VirtioPlugin } from "./plugin/device-definition.ts";
 export { Chain } from "./queue/chain.ts";
 export { openVirtqueue } from "./queue/open-virtqueue.ts";
 export { isQueueSize, MAX_QUEUE_SIZE, type QueueConfig } from "./queue/queue-config.ts";

@@ -1,6 +1,6 @@
 /**
  * What this package asks of its JavaScript host: a later turn of the event loop, so that a queue that has spent its budget
- * lets others run, and a clock. This is the one file of the package that looks at the global object.
+ * lets others run, a clock, and chance. This is the one file of the package that looks at the global object.
  *
  * @module
  */
@@ -20,6 +20,7 @@ interface Globals {
   setTimeout(task: () => void, milliseconds: number): unknown;
   clearTimeout(timer: unknown): void;
   readonly performance: { now(): number };
+  readonly crypto: { getRandomValues(bytes: Uint8Array<ArrayBuffer>): unknown };
 }
 
 /** The host this code runs in. */
@@ -36,3 +37,16 @@ export const defaultVirtioHost: VirtioHost = {
   },
   now: () => (globalThis as unknown as Globals).performance.now(),
 };
+
+/** The most that the host's generator fills at once. */
+const RANDOM_BYTES = 65_536;
+
+/** Fills bytes with numbers that nobody can foretell: the host's. Memory that threads share is filled through a copy, as the host won't. */
+export function defaultRandom(bytes: Uint8Array): void {
+  const { crypto } = globalThis as unknown as Globals;
+  const fresh = new Uint8Array(Math.min(bytes.length, RANDOM_BYTES));
+  for (let done = 0; done < bytes.length; done += fresh.length) {
+    crypto.getRandomValues(fresh);
+    bytes.set(fresh.subarray(0, bytes.length - done), done);
+  }
+}
