@@ -3,20 +3,26 @@
  *
  * @packageDocumentation
  */
+export { venet } from "@virtspace/vbus";
+export { virtioNet } from "@virtspace/virtio-net";
 export { type BootChoice, flat, linux, type MachineLayout, multiboot } from "./boot/boot-choice.ts";
-export type { DeviceSlot } from "./device/device-slots.ts";
-export { type DeviceSurroundings, type MachineDevice, virtioNet } from "./device/machine-device.ts";
+export { DeviceRack, type DeviceRackOptions } from "./device/device-rack.ts";
+export { type BridgeSlot, type DeviceSlot, DeviceSlots } from "./device/device-slots.ts";
+export { MachineBus, type MachineBusOptions } from "./device/machine-bus.ts";
+export {
+  type AttachedDevice,
+  type AttachedVbusDevice,
+  type AttachedVirtioDevice,
+  type InjectedPlugin,
+  injected,
+  type MachineDevice,
+  type MachineDeviceSurroundings,
+} from "./device/machine-device.ts";
 export { type HypervisorChoice, kvm, v86 } from "./hypervisor/hypervisor-choice.ts";
 export { boot, compose } from "./machine/boot.ts";
-export type {
-  AttachedDevice,
-  ComposedMachine,
-  GuestDone,
-  GuestLeft,
-  GuestPoweredOff,
-  GuestReset,
-  MachineOutcome,
-} from "./machine/composed-machine.ts";
+export type { ComposedMachine, GuestDone, GuestLeft, GuestPoweredOff, GuestReset, MachineOutcome } from "./machine/composed-machine.ts";
 export { CompositionError, type CompositionErrorCode } from "./machine/composition-error.ts";
 export { defineMachine, type MachineDescription, requireDescription } from "./machine/machine-description.ts";
+export { defaultMachineHost, type MachineHost } from "./machine/machine-host.ts";
 export type { MachineSurroundings } from "./machine/machine-surroundings.ts";
+export { Service } from "./machine/services.ts";

@@ -10,7 +10,7 @@ import {
   writeAcpiTables,
 } from "@virtspace/pc-platform";
 import type { VirtAddressSpace } from "@virtspace/virt-address-space";
-import { DEVICE_BYTES, type DeviceSlot, deviceArgument } from "../device/device-slots.ts";
+import { type BridgeSlot, bridgeArgument, DEVICE_BYTES, type DeviceSlot, deviceArgument } from "../device/device-slots.ts";
 
 /** What a guest may want to be told of its machine. */
 export interface MachineLayout {
@@ -18,6 +18,8 @@ export interface MachineLayout {
   readonly vcpus: number;
   /** Where its virtio devices are. */
   readonly devices: readonly DeviceSlot[];
+  /** Where the bridge of its virtual bus is; undefined where it has none. */
+  readonly bridge?: BridgeSlot | undefined;
 }
 
 /** A guest, to be loaded. */
@@ -37,8 +39,10 @@ export function multiboot(image: Uint8Array, options: MultibootOptions = {}): Bo
   const { commandLine = "kernel" } = options;
   return {
     name: commandLine,
-    load: (memory, { devices }) =>
-      loadMultiboot(memory, image, { ...options, commandLine: [commandLine, ...devices.map(deviceArgument)].join(" ") }),
+    load: (memory, { devices, bridge }) => {
+      const places = [...devices.map(deviceArgument), ...(bridge === undefined ? [] : [bridgeArgument(bridge)])];
+      return loadMultiboot(memory, image, { ...options, commandLine: [commandLine, ...places].join(" ") });
+    },
   };
 }
 

@@ -1,26 +1,60 @@
 /** Devices, as a machine's description has them. @module */
 import type { NetworkBackend } from "@virtspace/network";
-import type { VirtioDevice } from "@virtspace/virtio";
-import { VirtioNet, type VirtioNetOptions } from "@virtspace/virtio-net";
+import type { VbusDevice, VbusPlugin } from "@virtspace/vbus";
+import type { DeviceSurroundings, VirtioDevice, VirtioMmio, VirtioPlugin } from "@virtspace/virtio";
+import type { Newable } from "inversify";
+import type { DeviceSlot } from "./device-slots.ts";
 
-/** What a device is made with. */
-export interface DeviceSurroundings {
-  /** The machine's name. */
-  readonly machine: string;
+/** A device whose class the machine's container makes, with what its constructor asks for. */
+export interface InjectedPlugin {
+  /** What makes it. */
+  readonly bus: "injected";
+  /** For people. */
+  readonly name: string;
+  /** The class: `@injectable()`, its parameters `@inject(token)`. */
+  readonly device: Newable<VirtioDevice>;
+}
+
+/** A device of a machine, to be made when the machine is. */
+export type MachineDevice = VirtioPlugin | VbusPlugin | InjectedPlugin;
+
+/** What a plug-in is made with; devices that need no network pass over the last of it. */
+export interface MachineDeviceSurroundings extends DeviceSurroundings {
   /** What a network is plugged through: a capture, where one is wanted. */
   readonly network: (backend: NetworkBackend) => NetworkBackend;
 }
 
-/** A device of a machine, to be made when the machine is. */
-export interface MachineDevice {
-  /** For people. */
-  readonly name: string;
-  /** Makes it. */
-  create(surroundings: DeviceSurroundings): VirtioDevice;
+/**
+ * Has the machine's container make a device.
+ *
+ * @param name - for people
+ * @param device - a class with inversify's decorators; the machine's own services are injected by the tokens of {@link Service}
+ */
+export function injected(name: string, device: Newable<VirtioDevice>): InjectedPlugin {
+  return { bus: "injected", name, device };
 }
 
-/** A network card. */
-export function virtioNet(options: VirtioNetOptions): MachineDevice {
-  const { name = "net", backend } = options;
-  return { name, create: ({ network }) => new VirtioNet({ ...options, name, backend: network(backend) }) };
+/** A virtio device that is in a machine. */
+export interface AttachedVirtioDevice extends DeviceSlot {
+  /** What carries it. */
+  readonly bus: "virtio";
+  /** For people. */
+  readonly name: string;
+  /** The device. */
+  readonly device: VirtioDevice;
+  /** Its registers. */
+  readonly transport: VirtioMmio;
 }
+
+/** A device of the virtual bus that is in a machine. */
+export interface AttachedVbusDevice {
+  /** What carries it. */
+  readonly bus: "vbus";
+  /** For people. */
+  readonly name: string;
+  /** The device. */
+  readonly device: VbusDevice;
+}
+
+/** A device that is in a machine. */
+export type AttachedDevice = AttachedVirtioDevice | AttachedVbusDevice;

@@ -2,6 +2,7 @@ import { guestImage } from "@virtspace/conformance/guests";
 import { HypervisorError } from "@virtspace/hypervisor";
 import { Gateway, LearningSwitch, type NetworkBackend } from "@virtspace/network";
 import { MiB } from "@virtspace/virt-address-space";
+import { defineDevice } from "@virtspace/virtio";
 import { describe, expect, test } from "vitest";
 import {
   boot,
@@ -78,16 +79,19 @@ describe("what can't be made is taken down", () => {
 
   test("a device that throws", async () => {
     const made: string[] = [];
-    const broken = {
+    const broken = defineDevice({
       name: "second",
       create: (): never => {
         made.push("second");
-        throw new Error("second broke");
+        throw new Error("it broke");
       },
-    };
+    });
     const network = new LearningSwitch();
     const card = virtioNet({ backend: network, mac: 1 });
-    await expect(boot(hello({ devices: [card, broken] }))).rejects.toThrow("second broke");
+    await expect(boot(hello({ devices: [card, broken] }))).rejects.toMatchObject({
+      code: "device-failed",
+      message: "the plug-in second failed: it broke",
+    });
     expect(made).toEqual(["second"]);
   });
 
@@ -117,7 +121,7 @@ test.each([
   [{ ...hello(), hypervisor: {} }, "its hypervisor can't be opened: give v86() or kvm()"],
   [{ ...hello(), boot: {} }, "its boot loads nothing: give multiboot(image)"],
   [{ ...hello(), devices: {} }, "its devices are no list"],
-  [{ ...hello(), devices: [undefined] }, "device 0 can't be made"],
+  [{ ...hello(), devices: [undefined] }, "device 0 is none: give what defineDevice"],
   [{ ...hello(), memroy: 1 }, 'nobody knows its "memroy"'],
 ])("the description %j is refused: %s", (description, why) => {
   expect(() => defineMachine(description as MachineDescription)).toThrow(

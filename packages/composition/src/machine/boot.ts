@@ -1,8 +1,12 @@
 /** Puts a machine together, loads its guest, and lets it run. @module */
 import { Container } from "inversify";
+import { devicesModule } from "../module/devices-module.ts";
+import { engineModule } from "../module/engine-module.ts";
+import { platformModule } from "../module/platform-module.ts";
+import { surroundingsModule } from "../module/surroundings-module.ts";
+import { bindingError } from "./binding-error.ts";
 import type { ComposedMachine } from "./composed-machine.ts";
 import { type MachineDescription, requireDescription } from "./machine-description.ts";
-import { machineModule } from "./machine-module.ts";
 import { completed, type MachineSurroundings } from "./machine-surroundings.ts";
 import { Service } from "./services.ts";
 
@@ -14,31 +18,42 @@ import { Service } from "./services.ts";
  * @throws {@link CompositionError}; what the hypervisor, the loader and the devices say
  */
 export async function compose(description: MachineDescription, surroundings: MachineSurroundings = {}): Promise<ComposedMachine> {
-  const { name = "machine", vcpus = 1, boot } = requireDescription(description);
-  const container = new Container();
+  const { name = "machine", vcpus = 1, boot, modules = [] } = requireDescription(description);
+  const container = new Container(surroundings.container === undefined ? {} : { parent: surroundings.container });
   container.bind(Service.Description).toConstantValue(description);
   container.bind(Service.Surroundings).toConstantValue(completed(surroundings));
-  await container.load(machineModule());
+  await container.load(surroundingsModule(), engineModule(), platformModule(), devicesModule(container));
   const teardown = container.get(Service.Teardown);
   try {
+    await container.load(...modules);
     const hypervisor = await container.getAsync(Service.Hypervisor);
     const memory = await container.getAsync(Service.Memory);
-    const ports = container.get(Service.Ports);
+    const ports = await container.getAsync(Service.Ports);
     const machine = await container.getAsync(Service.Machine);
-    const devices = await container.getAsync(Service.Devices);
+    const rack = await container.getAsync(Service.Devices);
+    const bus = await container.getAsync(Service.Bus);
     const console = await container.getAsync(Service.Console);
     await container.getAsync(Service.Timer);
     await container.getAsync(Service.Clock);
     const power = await container.getAsync(Service.Power);
-    container.get(Service.Reset);
-    const exit = container.get(Service.Exit);
-    await machine.vcpus[0]?.setRegisters(boot.load(memory, { vcpus, devices }));
+    await container.getAsync(Service.Reset);
+    const exit = await container.getAsync(Service.Exit);
+    const devices = rack.devices.filter((each) => each.bus === "virtio");
+    await machine.vcpus[0]?.setRegisters(boot.load(memory, { vcpus, devices, bridge: bus?.slot }));
     const outcome = Promise.race([container.get(Service.Left).promise, machine.ended]);
-    const parts = { name, hypervisor, memory, ports, machine, devices, console, power, exit, outcome };
-    return { ...parts, [Symbol.asyncDispose]: () => teardown.disposeAsync() };
+    return {
+      ...{ name, container, hypervisor, memory, ports, machine, bus, console, power, exit, outcome },
+      get devices() {
+        return rack.devices;
+      },
+      add: (plugin) => rack.add(plugin),
+      remove: (device) => rack.remove(device),
+      [Symbol.asyncDispose]: () => teardown.disposeAsync(),
+    };
   } catch (error) {
-    await teardown.disposeAsync();
-    throw error;
+    // What fails on the way down, too, must not hide why.
+    await teardown.disposeAsync().catch(() => {});
+    throw bindingError(error);
   }
 }
 

@@ -2,16 +2,9 @@
 import type { Hypervisor, MachineEnd, VirtualMachine } from "@virtspace/hypervisor";
 import type { AcpiPower, ExitPort, Uart } from "@virtspace/pc-platform";
 import type { VirtAddressSpace } from "@virtspace/virt-address-space";
-import type { VirtioDevice, VirtioMmio } from "@virtspace/virtio";
-import type { DeviceSlot } from "../device/device-slots.ts";
-
-/** A device that is in a machine. */
-export interface AttachedDevice extends DeviceSlot {
-  /** The device. */
-  readonly device: VirtioDevice;
-  /** Its registers. */
-  readonly transport: VirtioMmio;
-}
+import type { Container } from "inversify";
+import type { MachineBus } from "../device/machine-bus.ts";
+import type { AttachedDevice, MachineDevice } from "../device/machine-device.ts";
 
 /** The guest left by the exit port. */
 export interface GuestLeft {
@@ -57,8 +50,24 @@ export interface ComposedMachine extends AsyncDisposable {
   readonly power: AcpiPower;
   /** Where it says that it is done. */
   readonly exit: ExitPort;
-  /** Its devices. */
+  /** Its devices, as they are now. */
   readonly devices: readonly AttachedDevice[];
+  /** Its virtual bus, where it has one. */
+  readonly bus: MachineBus | undefined;
+  /** Its services, by the tokens of {@link Service}. */
+  readonly container: Container;
+  /**
+   * Makes a device and puts it into the machine, which may run.
+   *
+   * @throws {@link CompositionError} `device-failed`, `no-line`, `no-bus`
+   */
+  add(plugin: MachineDevice): Promise<AttachedDevice>;
+  /**
+   * Takes a device out, and has it stop.
+   *
+   * @throws {@link CompositionError} `device-failed`, `device-stuck`, where it is out all the same; `no-device`
+   */
+  remove(device: AttachedDevice): Promise<void>;
   /** Resolves when the guest has left, or came to another end. */
   readonly outcome: Promise<MachineOutcome>;
 }

@@ -1,4 +1,7 @@
 /** What a machine is made of, as an author writes it. @module */
+
+import type { RegionSpec } from "@virtspace/virt-address-space";
+import type { ContainerModule } from "inversify";
 import type { BootChoice } from "../boot/boot-choice.ts";
 import type { MachineDevice } from "../device/machine-device.ts";
 import type { HypervisorChoice } from "../hypervisor/hypervisor-choice.ts";
@@ -14,14 +17,35 @@ export interface MachineDescription {
   readonly vcpus?: number;
   /** What runs it. */
   readonly hypervisor: HypervisorChoice;
-  /** Virtio devices, in the order of their addresses. */
+  /** Devices, in the order of their addresses and lines. */
   readonly devices?: readonly MachineDevice[];
+  /** Whether it has a virtual bus; only where a device wants one, unless given. */
+  readonly vbus?: boolean;
+  /** What its memory has besides RAM: ROM, memory that is shared with others, I/O windows. */
+  readonly regions?: readonly RegionSpec[];
+  /** Bindings of one's own, loaded behind the machine's: they may take the place of any part. */
+  readonly modules?: readonly ContainerModule[];
+  /** How long a plug-in may take to stop, milliseconds; 5000 unless given. */
+  readonly stopMilliseconds?: number;
   /** The guest. */
   readonly boot: BootChoice;
 }
 
-const PARTS = { name: "string", memory: "number", vcpus: "number", hypervisor: "object", devices: "object", boot: "object" } as const;
-const OPTIONAL = new Set(["name", "vcpus", "devices"]);
+const PARTS = {
+  name: "string",
+  memory: "number",
+  vcpus: "number",
+  hypervisor: "object",
+  devices: "object",
+  vbus: "boolean",
+  regions: "object",
+  modules: "object",
+  stopMilliseconds: "number",
+  boot: "object",
+} as const;
+const OPTIONAL = new Set(["name", "vcpus", "devices", "vbus", "regions", "modules", "stopMilliseconds"]);
+/** What carries a device. */
+const BUSES: ReadonlySet<unknown> = new Set(["virtio", "vbus", "injected"]);
 
 /**
  * Describes a machine: what this returns is what `virtspace run` takes.
@@ -49,7 +73,7 @@ export function requireDescription(value: unknown): MachineDescription {
   if (typeof boot.load !== "function") throw bad(`its boot loads nothing: give ${EXAMPLES.boot}`);
   if (devices !== undefined && !Array.isArray(devices)) throw bad(`its devices are no list: give ${EXAMPLES.devices}`);
   devices?.forEach((device, index) => {
-    if (typeof device?.create !== "function") throw bad(`device ${index} can't be made: give ${EXAMPLES.devices}`);
+    if (!BUSES.has(device?.bus)) throw bad(`device ${index} is none: give what defineDevice, defineVbusDevice or injected returns`);
   });
   return value as MachineDescription;
 }
@@ -60,6 +84,10 @@ const EXAMPLES = {
   vcpus: "1",
   hypervisor: "v86() or kvm()",
   devices: "[virtioNet({ ... })]",
+  vbus: "true",
+  regions: '[{ kind: "rom", name: "rom", base: gpa(0xf000_0000), memory }]',
+  modules: "[new ContainerModule(...)]",
+  stopMilliseconds: "5000",
   boot: "multiboot(image)",
 } as const;
 

@@ -2,6 +2,7 @@
 import type { NetworkBackend } from "@virtspace/network";
 import type { SpaceFault } from "@virtspace/virt-address-space";
 import { type Logger, silentLogger } from "@virtspace/virtio";
+import type { Container } from "inversify";
 
 /** What a machine has around it. */
 export interface MachineSurroundings {
@@ -15,6 +16,8 @@ export interface MachineSurroundings {
   readonly log?: Logger;
   /** Told of what a plug-in's code did wrong. */
   readonly onFault?: (fault: SpaceFault) => void;
+  /** A container of yours: the machine's is a child of it, and sees what is bound there. */
+  readonly container?: Container | undefined;
 }
 
 /** What is not given. */
@@ -25,6 +28,7 @@ export function completed(surroundings: MachineSurroundings): Required<MachineSu
     network: (backend) => backend,
     log: silentLogger,
     onFault: () => {},
+    container: undefined,
     ...surroundings,
   };
 }

@@ -1,5 +1,5 @@
 /** Where a guest reaches a bridge: a window in memory for calls, and ports for what has to be quick. @module */
-import { type GuestAddress, type IoHandler, LocalNotifier, type VirtAddressSpace } from "@virtspace/virt-address-space";
+import { type GuestAddress, type IoHandler, LocalNotifier, type Notifier, type VirtAddressSpace } from "@virtspace/virt-address-space";
 import { quadAt } from "../memory/guest-struct.ts";
 import { BRIDGE_MMIO_SIZE, BRIDGE_PORTS_SIZE, BridgePort, CallDesc } from "./bridge-abi.ts";
 import type { VbusBridge } from "./vbus-bridge.ts";
@@ -18,6 +18,8 @@ export interface BridgeWindowsOptions {
   readonly ports: VirtAddressSpace;
   /** The first port. */
   readonly port: GuestAddress;
+  /** Makes what the guest rings when it has taken events; one within this thread unless given. */
+  readonly notifier?: () => Notifier;
 }
 
 /** The windows. Dispose them to take them out of the spaces; the bridge stays. */
@@ -27,7 +29,7 @@ export class BridgeWindows implements Disposable {
   readonly #stack = new DisposableStack();
 
   /** @throws `VirtAddressSpaceError` `overlap` */
-  constructor({ bridge, memory, mmio, ports, port }: BridgeWindowsOptions) {
+  constructor({ bridge, memory, mmio, ports, port, notifier = () => new LocalNotifier() }: BridgeWindowsOptions) {
     this.#bridge = bridge;
     using stack = new DisposableStack();
     const map = (space: VirtAddressSpace, base: GuestAddress, size: number, words: Words): void => {
@@ -42,7 +44,7 @@ export class BridgeWindows implements Disposable {
     });
     map(ports, port, BRIDGE_PORTS_SIZE, { read: () => 0xffff_ffff, write: (offset, value) => this.#port(offset, value) });
     // Events are many, and their port says nothing but that: a doorbell spares the guest an exit.
-    const taken = stack.use(new LocalNotifier());
+    const taken = stack.use(notifier());
     taken.subscribe(() => bridge.eventq());
     stack.use(ports.addDoorbell({ address: (port + BridgePort.eventq) as GuestAddress, length: 4, notifier: taken }));
     this.#stack = stack.move();

@@ -10,6 +10,7 @@ import {
   type GuestAddress,
   type IoHandler,
   LocalNotifier,
+  type Notifier,
   type Region,
   tryGpa,
   type VirtAddressSpace,
@@ -46,6 +47,8 @@ export interface VirtioMmioOptions {
   readonly log?: Logger;
   /** The services of the host; those that are there, unless given. */
   readonly host?: VirtioHost;
+  /** Makes what the notify register's doorbells ring; one within this thread unless given. */
+  readonly notifier?: () => Notifier;
 }
 
 const WINDOW_BYTES = 0x200;
@@ -285,10 +288,10 @@ export class VirtioMmio implements Disposable {
 
   /** A doorbell of its own, so that a hypervisor can wire it. */
   #ringFor(index: number): void {
-    const { space, base } = this.#options;
-    const notifier = new LocalNotifier();
+    const { space, base, notifier: make = () => new LocalNotifier() } = this.#options;
     const address = tryGpa(base + Register.QueueNotify);
     if (address === undefined || this.#doorbells.has(index)) return;
+    const notifier = make();
     try {
       this.#doorbells.set(index, space.addDoorbell({ address, length: 4, datamatch: index, notifier }));
       notifier.subscribe(() => this.runner.queue(index)?.kick());

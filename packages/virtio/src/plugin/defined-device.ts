@@ -43,7 +43,8 @@ export class DefinedDevice implements VirtioDevice, Disposable, AsyncDisposable 
 
   start({ space, features, log, now, configChanged }: DeviceContext): void {
     const context = { queues: this.#byName, space, features, log, random: this.#random, now, configChanged };
-    this.#undo = this.#parts.start(context) ?? undefined;
+    const undo = this.#parts.start(context);
+    if (typeof undo === "function") this.#undo = () => void undo();
   }
 
   startQueue(index: number, queue: Virtqueue): void {

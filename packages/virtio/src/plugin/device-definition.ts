@@ -48,9 +48,9 @@ export interface DeviceParts<Q extends string = string> {
   /**
    * The driver is ready.
    *
-   * @returns what is to be done when the driver, or the machine, begins anew
+   * @returns a function for what is to be done when the driver, or the machine, begins anew; anything else says nothing
    */
-  start(context: StartedDevice<Q>): void | (() => void);
+  start(context: StartedDevice<Q>): unknown;
   /** Its state as a plain value, without queues and configuration. */
   save?(): unknown;
   /** Takes a state that `save` gave; throws, with nothing changed, where that makes no sense. */
