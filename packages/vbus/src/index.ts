@@ -50,7 +50,20 @@ export {
   ShmSignalOffset,
   SideOffset,
 } from "./signal/shm-signal-layout.ts";
+export type {
+  BridgeState,
+  BusState,
+  ClientState,
+  EntryState,
+  EventQueueState,
+  EventState,
+  FastcallState,
+  OpenDeviceState,
+  SharedState,
+  SignalState,
+} from "./state/vbus-state.ts";
 export { type VenetSurroundings, venet } from "./venet/plugin.ts";
 export { Venet, type VenetOptions } from "./venet/venet.ts";
 export * from "./venet/venet-abi.ts";
+export type { VenetState, WaitingEvents } from "./venet/venet-state.ts";
 export { VenetCounters, type VenetDropReason } from "./venet/venet-counters.ts";

@@ -216,9 +216,11 @@ export class VbusGuest implements BusCaller {
       const id = space.readU32(address) as number;
       const subject = space.readBigU64(advance(address, EventDesc.data)) as bigint;
       const type = id === BridgeEvent.devadd ? textAt(space, advance(address, EventDesc.type)) : "";
-      iterator.pop();
+      const popped = iterator.pop();
       this.counters.events++;
       this.#event(id, subject, type);
+      // A ring that was written over goes no further.
+      if (popped !== 0) return;
     }
   }
 

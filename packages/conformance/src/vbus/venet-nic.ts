@@ -7,6 +7,7 @@ import {
   IoqOffset,
   ioqSize,
   isErrno,
+  L4roQuery,
   NegotiateCaps,
   SgCapability,
   VENET_VERSION,
@@ -27,6 +28,8 @@ export interface VenetCapabilities {
   readonly sg: number;
   /** Of the second: `EventCapability`. */
   readonly events: number;
+  /** Of the third: `SgCapability`, of frames that come in. */
+  readonly l4ro: number;
 }
 
 /** How often a host called, by ring. */
@@ -45,8 +48,10 @@ export interface VenetNicOptions {
   readonly capabilities?: Partial<VenetCapabilities>;
   /** Bytes of a buffer; 1514 unless given. */
   readonly bufferBytes?: number;
-  /** Told of each frame that came. */
-  readonly onFrame?: (frame: Uint8Array) => void;
+  /** Told of each frame that came, and of its header where it has one. */
+  readonly onFrame?: (frame: Uint8Array, header: DataView | undefined) => void;
+  /** Bytes of a page for large frames; 4096 unless given. */
+  readonly pageBytes?: number;
 }
 
 /** What is said of a frame that goes out. */
@@ -66,7 +71,7 @@ export class VenetNic {
   /** The guest's address, once it is open. */
   mac: Uint8Array = new Uint8Array(6);
   /** Capabilities that were granted. */
-  granted: VenetCapabilities = { sg: 0, events: 0 };
+  granted: VenetCapabilities = { sg: 0, events: 0, l4ro: 0 };
   /** The link, by events; undefined until one came. */
   link: boolean | undefined;
   /** The words of frames that went out, by events. */
@@ -80,8 +85,9 @@ export class VenetNic {
   readonly #device: VbusDeviceProxy;
   readonly #options: VenetNicOptions;
   readonly #size: number;
-  #rings: { rx: Ioq; tx: Ioq; events?: Ioq } | undefined;
-  #pool: GuestAddress = gpa(0);
+  #rings: { rx: Ioq; tx: Ioq; events?: Ioq; pages?: Ioq } | undefined;
+  /** Where events are, headers of frames that go out, and those of frames that come in. */
+  #pools: { events: GuestAddress; pmtd: GuestAddress; l4ro: GuestAddress } = { events: gpa(0), pmtd: gpa(0), l4ro: gpa(0) };
   #buffers: { rx: GuestAddress[]; tx: GuestAddress[] } = { rx: [], tx: [] };
 
   constructor(device: VbusDeviceProxy, options: VenetNicOptions = {}) {
@@ -94,10 +100,16 @@ export class VenetNic {
   open(): CallResult {
     const opened = this.#device.open(VENET_VERSION);
     if (opened !== 0) return opened;
-    const { sg = SgCapability.sg, events = 3 } = this.#options.capabilities ?? {};
-    this.granted = { sg: this.negotiate(VenetGroup.sg, sg), events: this.negotiate(VenetGroup.eventq, events) };
+    const { sg = SgCapability.sg, events = 3, l4ro = 0 } = this.#options.capabilities ?? {};
+    this.granted = {
+      sg: this.negotiate(VenetGroup.sg, sg),
+      events: this.negotiate(VenetGroup.eventq, events),
+      l4ro: l4ro === 0 ? 0 : this.negotiate(VenetGroup.l4ro, l4ro),
+    };
     const queue = this.granted.events === 0 ? 0 : this.#openEvents();
     if (isErrno(queue)) return queue;
+    const pages = this.#isLarge ? this.#openPages() : 0;
+    if (isErrno(pages)) return pages;
     const rx = this.#openRing(VenetShm.rx, PRIORITY.rx, () => this.#reap());
     if (isErrno(rx)) return rx;
     const tx = this.#openRing(VenetShm.tx, PRIORITY.tx, () => {
@@ -105,7 +117,9 @@ export class VenetNic {
       this.#takeBack();
     });
     if (isErrno(tx)) return tx;
-    this.#rings = { rx, tx, ...(queue !== 0 && { events: queue }) };
+    const pooled = this.#isPooled ? this.#openTxPool() : 0;
+    if (isErrno(pooled)) return pooled;
+    this.#rings = { rx, tx, ...(queue !== 0 && { events: queue }), ...(pages !== 0 && { pages }) };
     this.#buffers = { rx: this.#takeBuffers(), tx: this.#takeBuffers() };
     this.#fill();
     return this.#macQuery();
@@ -130,16 +144,20 @@ export class VenetNic {
   send(frame: Uint8Array, { pieces = 1, cookie = 0, describe }: SentFrame = {}): boolean {
     const { tx } = this.#rings as { tx: Ioq };
     const { space } = this.#device.guest.heap;
-    const post = tx.iterator("valid", { autoUpdate: true });
+    // Both indices move on together: the host takes from the second, and this side takes back from the first.
+    const post = tx.iterator("inuse", { autoUpdate: true, both: true });
     if (tx.remaining("valid") === 0 || post.seek("tail") !== 0 || !post.mine) return false;
-    const buffer = this.#buffers.tx[post.position] as GuestAddress;
+    const { position } = post;
+    const buffer = this.#buffers.tx[position] as GuestAddress;
     const data = advance(buffer, SG_BYTES);
     space.copyTo(data, frame);
     if (this.granted.sg === 0) Object.assign(post, { ptr: data, len: frame.length });
     else {
       const size = Math.ceil(frame.length / pieces);
       const list = Array.from({ length: pieces }, (_, i) => ({ ptr: data + i * size, len: Math.min(size, frame.length - i * size) }));
-      Object.assign(post, { ptr: buffer, len: this.#writeSg(buffer, frame.length, list, cookie, describe) });
+      const at = this.#isPooled ? advance(this.#pools.pmtd, position * SG_BYTES) : buffer;
+      const len = this.#writeSg(at, frame.length, list, cookie, describe);
+      Object.assign(post, { ptr: this.#isPooled ? position * SG_BYTES : at, len });
     }
     post.valid = true;
     return post.push() === 0;
@@ -197,8 +215,8 @@ export class VenetNic {
     const [size, pool, queue] = [EventqQuery.eventSize, EventqQuery.pool, EventqQuery.queue].map(
       (offset) => heap.space.readU32(advance(query, offset)) as number,
     ) as [number, number, number];
-    this.#pool = heap.take(this.#size * size);
-    const shared = this.#device.share(pool, this.#pool, this.#size * size);
+    this.#pools.events = heap.take(this.#size * size);
+    const shared = this.#device.share(pool, this.#pools.events, this.#size * size);
     if (isErrno(shared)) return shared;
     const ring = this.#openRing(queue, PRIORITY.events, () => this.#takeEvents());
     if (isErrno(ring)) return ring;
@@ -210,6 +228,49 @@ export class VenetNic {
     return ring;
   }
 
+  get #isLarge(): boolean {
+    return (this.granted.l4ro & SgCapability.sg) !== 0;
+  }
+
+  get #isPooled(): boolean {
+    return (this.granted.sg & SgCapability.pmtd) !== 0;
+  }
+
+  /** Headers of frames that go out, where the host has them mapped. */
+  #openTxPool(): CallResult {
+    const { heap } = this.#device.guest;
+    const id = this.call(VenetCall.pmtdQuery);
+    if (isErrno(id)) return id;
+    this.#pools.pmtd = heap.take(this.#size * SG_BYTES);
+    const shared = this.#device.share(id, this.#pools.pmtd, this.#size * SG_BYTES);
+    return isErrno(shared) ? shared : 0;
+  }
+
+  /** Headers of frames that come in, and pages for what is more than a buffer. */
+  #openPages(): Ioq | ErrnoName {
+    const { heap } = this.#device.guest;
+    const query = heap.take(L4roQuery.size);
+    const asked = this.#device.call(VenetCall.l4roQuery, query, L4roQuery.size);
+    if (isErrno(asked)) return asked;
+    const [pool, pages] = [L4roQuery.pool, L4roQuery.pages].map((at) => heap.space.readU32(advance(query, at)) as number) as [number, number];
+    this.#pools.l4ro = heap.take(this.#size * SG_BYTES);
+    const shared = this.#device.share(pool, this.#pools.l4ro, this.#size * SG_BYTES);
+    if (isErrno(shared)) return shared;
+    const ring = this.#openRing(pages, PRIORITY.rx, () => {});
+    if (isErrno(ring)) return ring;
+    const { pageBytes = 4096 } = this.#options;
+    for (let i = 0; i < this.#size; i++) this.#givePage(ring, heap.take(pageBytes));
+    return ring;
+  }
+
+  #givePage(ring: Ioq, page: number): void {
+    const { pageBytes = 4096 } = this.#options;
+    const give = ring.iterator("inuse", { autoUpdate: true });
+    if (give.seek("tail") !== 0 || !give.mine) return;
+    Object.assign(give, { ptr: page, len: pageBytes, cookie: page, valid: true });
+    give.push();
+  }
+
   /** Posts all buffers that are free. */
   #fill(): void {
     const { rx } = this.#rings as { rx: Ioq };
@@ -217,10 +278,14 @@ export class VenetNic {
     const post = rx.iterator("valid", { autoUpdate: true });
     if (post.seek("tail") !== 0) return;
     while (rx.remaining("valid") !== 0 && post.mine) {
-      const buffer = this.#buffers.rx[post.position] as GuestAddress;
-      const data = advance(buffer, SG_BYTES);
-      if (this.granted.sg === 0) Object.assign(post, { ptr: data, len: bufferBytes });
-      else Object.assign(post, { ptr: buffer, len: this.#writeSg(buffer, 0, [{ ptr: data, len: bufferBytes }], 0) });
+      const { position } = post;
+      const ptr = this.#buffers.rx[position] as GuestAddress;
+      if (!this.#isLarge) Object.assign(post, { ptr, len: bufferBytes });
+      else {
+        const offset = position * SG_BYTES;
+        this.#writeSg(advance(this.#pools.l4ro, offset), 0, [{ ptr, len: bufferBytes }], 0);
+        Object.assign(post, { ptr: offset, len: SG_BYTES });
+      }
       post.valid = true;
       if (post.push() !== 0) return;
     }
@@ -229,26 +294,50 @@ export class VenetNic {
   #reap(): void {
     if (this.#rings === undefined) return;
     this.signals.rx++;
-    const { rx } = this.#rings;
-    const { space } = this.#device.guest.heap;
-    this.#each(rx, (position, len) => {
-      const buffer = this.#buffers.rx[position] as GuestAddress;
-      const length = this.granted.sg === 0 || len === 0 ? len : (space.readU32(advance(buffer, VenetSg.len)) as number);
-      if (length === 0) {
-        this.returned++;
-        return;
-      }
-      this.received++;
-      if (this.#options.onFrame === undefined) return;
-      const frame = new Uint8Array(length);
-      space.copyFrom(advance(buffer, SG_BYTES), frame);
-      this.#options.onFrame(frame);
+    this.#each(this.#rings.rx, (position, len) => {
+      if (this.#isLarge) this.#takeLarge(position);
+      else this.#takeFrame([{ ptr: this.#buffers.rx[position] as GuestAddress, len }], undefined);
     });
     this.#fill();
   }
 
+  /** What a header names: the buffer, and pages, which are given back at once. */
+  #takeLarge(position: number): void {
+    const { space } = this.#device.guest.heap;
+    const bytes = new Uint8Array(SG_BYTES);
+    space.copyFrom(advance(this.#pools.l4ro, position * SG_BYTES), bytes);
+    const header = new DataView(bytes.buffer);
+    const pieces = Array.from({ length: header.getUint32(VenetSg.len, true) === 0 ? 0 : header.getUint32(VenetSg.count, true) }, (_, i) => {
+      const at = VenetSg.iov + i * VenetIov.size;
+      return { ptr: gpa(header.getUint32(at + VenetIov.ptr, true)), len: header.getUint32(at + VenetIov.len, true) };
+    });
+    this.#takeFrame(pieces, header);
+    for (const { ptr } of pieces.slice(1)) this.#givePage(this.#rings?.pages as Ioq, ptr);
+  }
+
+  #takeFrame(pieces: readonly { readonly ptr: GuestAddress; readonly len: number }[], header: DataView | undefined): void {
+    const length = pieces.reduce((sum, { len }) => sum + len, 0);
+    if (length === 0) {
+      this.returned++;
+      return;
+    }
+    this.received++;
+    if (this.#options.onFrame === undefined) return;
+    const frame = new Uint8Array(length);
+    let at = 0;
+    for (const { ptr, len } of pieces) {
+      this.#device.guest.heap.space.copyFrom(ptr, frame.subarray(at, at + len));
+      at += len;
+    }
+    this.#options.onFrame(frame, header);
+  }
+
+  /** Frames that went out: the host gave their descriptors back. */
   #takeBack(): void {
-    if (this.#rings !== undefined) this.#each(this.#rings.tx, () => {});
+    const { tx } = this.#rings ?? {};
+    if (tx === undefined) return;
+    const done = tx.iterator("valid", { autoUpdate: true, keepOwner: true });
+    for (done.seek("head"); tx.used("valid") !== 0 && done.mine; ) if (done.pop() !== 0) return;
   }
 
   /** What the host has worked on, one after the other: both indices move on. */
@@ -259,8 +348,8 @@ export class VenetNic {
     posted.seek("head");
     while (ring.used("inuse") !== 0 && used.mine) {
       visit(used.position, used.len);
-      used.pop();
-      posted.pop();
+      // A ring that was written over goes no further.
+      if (used.pop() !== 0 || posted.pop() !== 0) return;
     }
   }
 
@@ -270,13 +359,14 @@ export class VenetNic {
     const { space } = this.#device.guest.heap;
     const iterator = ring.iterator("inuse", { autoUpdate: true });
     for (iterator.seek("head"); ring.used("inuse") !== 0 && iterator.mine; ) {
-      const at = advance(this.#pool, iterator.ptr);
+      const at = advance(this.#pools.events, iterator.ptr);
       const id = space.readU32(advance(at, VenetEventDesc.id));
       if (id === VenetEvent.linkState) this.link = space.readU8(advance(at, VenetEventDesc.linkState)) === 1;
       else this.completed.push(space.readBigU64(advance(at, VenetEventDesc.cookie)) as bigint);
       iterator.len = VenetEventDesc.txSize;
-      iterator.pop();
+      if (iterator.pop() !== 0) break;
     }
+    this.#takeBack();
   }
 
   /** @returns bytes of the header and its pieces */

@@ -50,6 +50,16 @@ export class BridgeWindows implements Disposable {
     this.#stack = stack.move();
   }
 
+  /** What a guest has written of a call that it has not made yet: words. */
+  save(): readonly number[] {
+    return Array.from({ length: CallDesc.size / WORD }, (_, i) => this.#call.getUint32(i * WORD, true));
+  }
+
+  /** Takes what other windows saved. */
+  restore(words: readonly number[]): void {
+    for (let i = 0; i < CallDesc.size / WORD; i++) this.#call.setUint32(i * WORD, words[i] ?? 0, true);
+  }
+
   /** Takes the windows out. Idempotent. */
   [Symbol.dispose](): void {
     this.#stack.dispose();

@@ -11,6 +11,7 @@ import { IoqOffset, ioqSize } from "../ioq/ioq-layout.ts";
 import type { VbusMemctx } from "../memory/vbus-memctx.ts";
 import type { VbusShm } from "../memory/vbus-shm.ts";
 import { ShmSignal } from "../signal/shm-signal.ts";
+import type { EventQueueState, EventState } from "../state/vbus-state.ts";
 import { BridgeEvent, EventDesc, MOST_EVENTS } from "./bridge-abi.ts";
 
 /** An event. */
@@ -94,6 +95,18 @@ export class EventQueue implements Disposable {
       if (!this.#put(event)) return;
       this.#backlog.delete(key);
     }
+  }
+
+  /** Where it is, and what waits. */
+  save(): EventQueueState {
+    const backlog = this.backlog.map(({ id, subject, type }) => ({ id, subject: `${subject}`, type }));
+    return { ...this.#place, backlog };
+  }
+
+  /** Goes on where another stood: the guest is interrupted, where it was to be. */
+  resume(backlog: readonly EventState[]): void {
+    for (const { id, subject, type } of backlog) this.send({ id, subject: BigInt(subject), ...(type !== undefined && { type }) });
+    this.#ioq.signal.remind();
   }
 
   /** The guest has taken events: what waits may go. */

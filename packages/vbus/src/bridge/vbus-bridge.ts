@@ -6,11 +6,13 @@
  */
 import { type SignalRequest, VbusClient } from "../client/vbus-client.ts";
 import type { Vbus } from "../device/vbus.ts";
-import { type CallResult, isErrno, returnValue } from "../errno/errno.ts";
+import { type CallResult, type ErrnoName, isErrno, returnValue } from "../errno/errno.ts";
+import { VbusError } from "../error/vbus-error.ts";
 import { defaultVbusHost, type VbusHost } from "../host/host.ts";
 import { guestStruct, quadAt } from "../memory/guest-struct.ts";
 import type { VbusMemctx } from "../memory/vbus-memctx.ts";
 import type { VbusShm } from "../memory/vbus-shm.ts";
+import { BRIDGE_STATE, type BridgeState, type EventState, requireShape } from "../state/vbus-state.ts";
 import {
   BRIDGE_MAGIC,
   BRIDGE_VERSION,
@@ -31,7 +33,7 @@ import {
   PRIORITIES,
 } from "./bridge-abi.ts";
 import { BridgeCounters } from "./bridge-counters.ts";
-import { type BusEvent, EventQueue } from "./event-queue.ts";
+import { type BusEvent, EventQueue, type EventQueuePlace } from "./event-queue.ts";
 
 /** How a bridge is made. */
 export interface VbusBridgeOptions {
@@ -122,6 +124,47 @@ export class VbusBridge implements Disposable {
     for (const queue of this.#queues) queue.wake();
   }
 
+  /**
+   * What it knows of its guest, for where the guest goes. Save it between two turns of the event loop, with the guest standing still: it is
+   * closed then, and writes nothing into the guest's memory any more.
+   */
+  save(): BridgeState {
+    const client = this.#client.save();
+    const state = {
+      negotiated: this.#negotiated,
+      queues: this.#queues.map((queue) => queue.save()),
+      fastcalls: [...this.#fastcalls].map(([channel, { window }]) => ({ channel, address: window.address })),
+      known: this.#options.bus.entries.map(({ id }) => id),
+      client,
+    };
+    // The guest must not hear that its devices were closed: for it they were not.
+    for (const queue of this.#queues) queue[Symbol.dispose]();
+    this.#queues = [];
+    this[Symbol.dispose]();
+    return state;
+  }
+
+  /**
+   * Goes on for a guest that was moved here, whose memory is here already. What the guest has broken there is gone for it, and no fault of ours.
+   *
+   * @throws {@link VbusError} `bad-state`; `busy` where a guest has begun already
+   */
+  restore(state: unknown): void {
+    const { negotiated, queues, fastcalls, known, client } = requireShape<BridgeState>(state, BRIDGE_STATE, "bridge");
+    if (this.#negotiated || this.#client.openHandles > 0) throw new VbusError("busy", "this bridge has a guest: restore into a new one");
+    this.#negotiated = negotiated;
+    const opened = queues.map((place, index) => ({ queue: this.#openQueue(index, place), backlog: place.backlog }));
+    const running = opened.filter((each): each is { queue: EventQueue; backlog: readonly EventState[] } => !isErrno(each.queue));
+    this.#queues = running.map(({ queue }) => queue);
+    for (const { channel, address } of fastcalls) {
+      const shm = this.#options.memctx.shm(address, FastcallDesc.size);
+      if (!isErrno(shm)) this.#fastcalls.set(channel, shm);
+    }
+    this.#client.restore(client);
+    if (this.#queues.length > 0) this.#tellOfDevices(new Set(known));
+    for (const { queue, backlog } of running) queue.resume(backlog);
+  }
+
   /** As it was in the beginning: all is closed. */
   reset(): void {
     this.#negotiated = false;
@@ -175,7 +218,7 @@ export class VbusBridge implements Disposable {
   }
 
   #registerQueues(len: number, datap: number): CallResult {
-    const { memctx, bus } = this.#options;
+    const { memctx } = this.#options;
     if (this.#queues.length > 0) return "EEXIST";
     const { entry } = BusReg;
     const count = (len - BusReg.queues) / entry.size;
@@ -186,10 +229,8 @@ export class VbusBridge implements Disposable {
     const queues: EventQueue[] = [];
     for (let index = 0; index < count; index++) {
       const at = BusReg.queues + index * entry.size;
-      const queue = EventQueue.open({
-        ...{ count: asked.getUint32(at + entry.count, true), ring: quadAt(asked, at + entry.ring), data: quadAt(asked, at + entry.data) },
-        ...{ memctx, host: this.#host, interrupt: () => this.#interrupt(index) },
-      });
+      const [ring, data] = [quadAt(asked, at + entry.ring), quadAt(asked, at + entry.data)];
+      const queue = this.#openQueue(index, { count: asked.getUint32(at + entry.count, true), ring, data });
       if (isErrno(queue)) {
         for (const made of queues) made[Symbol.dispose]();
         return queue;
@@ -197,12 +238,24 @@ export class VbusBridge implements Disposable {
       queues.push(queue);
     }
     this.#queues = queues;
+    this.#tellOfDevices();
+    return 0;
+  }
+
+  #openQueue(index: number, { count, ring, data }: EventQueuePlace): EventQueue | ErrnoName {
+    const { memctx } = this.#options;
+    return EventQueue.open({ count, ring, data, memctx, host: this.#host, interrupt: () => this.#interrupt(index) });
+  }
+
+  /** @param known - devices that the guest was told of elsewhere */
+  #tellOfDevices(known: ReadonlySet<number> = new Set()): void {
+    const { bus } = this.#options;
+    for (const id of known) if (bus.find(id) === undefined) this.#send(BUS_PRIORITY, { id: BridgeEvent.devdrop, subject: BigInt(id) });
     this.#listening = bus.listen(({ kind, id, shown: { type } }) => {
       const event: BusEvent =
         kind === "devadd" ? { id: BridgeEvent.devadd, subject: BigInt(id), type } : { id: BridgeEvent.devdrop, subject: BigInt(id) };
       this.#send(BUS_PRIORITY, event);
-    });
-    return 0;
+    }, known);
   }
 
   #addFastcall(len: number, datap: number): CallResult {

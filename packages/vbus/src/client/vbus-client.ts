@@ -5,13 +5,14 @@
  * @module
  */
 import type { Vbus } from "../device/vbus.ts";
-import { VbusConnection } from "../device/vbus-connection.ts";
+import { VbusConnection, type VbusConnectionOps } from "../device/vbus-connection.ts";
 import { type CallResult, isErrno } from "../errno/errno.ts";
 import { defaultVbusHost, type VbusHost } from "../host/host.ts";
 import type { VbusMemctx } from "../memory/vbus-memctx.ts";
 import { ShmSignal } from "../signal/shm-signal.ts";
+import type { ClientState, OpenDeviceState, SharedState } from "../state/vbus-state.ts";
 
-/** The most that a guest has open, devices and signals together. */
+/** The most that a guest has open: devices, and pieces of memory that it shared with them. */
 const MOST_HANDLES = 4096;
 
 /** Where in shared memory a signal is, and how the guest wants to be called. */
@@ -41,13 +42,19 @@ export interface VbusClientOptions {
 interface OpenDevice {
   readonly kind: "device";
   readonly id: number;
+  readonly version: number;
   readonly name: string;
   readonly connection: VbusConnection;
-  readonly signals: Map<number, OpenSignal>;
+  readonly shared: OpenShared[];
+}
+
+interface OpenShared extends Omit<SharedState, "signal"> {
+  readonly signal: OpenSignal | undefined;
 }
 
 interface OpenSignal {
   readonly kind: "signal";
+  readonly handle: number;
   readonly signal: ShmSignal;
   readonly request: SignalRequest;
 }
@@ -58,6 +65,7 @@ export class VbusClient implements Disposable {
   readonly #open = new Map<number, OpenDevice | OpenSignal>();
   readonly #listening: Disposable;
   #nextHandle = 1;
+  #shared = 0;
 
   constructor(options: VbusClientOptions) {
     this.#options = options;
@@ -81,7 +89,9 @@ export class VbusClient implements Disposable {
     const connection = bus.guard(name, () => ops.connect(memctx, version));
     if (isErrno(connection)) return connection;
     if (!(connection instanceof VbusConnection)) return "EIO";
-    return this.#handle({ kind: "device", id, name, connection, signals: new Map() });
+    const handle = this.#nextHandle++;
+    this.#open.set(handle, { kind: "device", id, version, name, connection, shared: [] });
+    return handle;
   }
 
   /** Closes a device: its signals first. @returns 0; `ENOENT` for no device's handle */
@@ -110,29 +120,7 @@ export class VbusClient implements Disposable {
     const device = this.#device(handle);
     if (device === undefined) return "ENOENT";
     if (device.connection.closed) return "ENODEV";
-    if (this.#open.size >= MOST_HANDLES) return "ENOSPC";
-    const { bus, memctx, host = defaultVbusHost, signalled } = this.#options;
-    const shm = memctx.shm(ptr, len);
-    if (isErrno(shm)) return shm;
-    if (request !== undefined && !ShmSignal.isAt(shm, request.offset)) {
-      shm.put();
-      return "EINVAL";
-    }
-    const signal =
-      request === undefined
-        ? undefined
-        : new ShmSignal({ shm, offset: request.offset, locale: "south", inject: () => signalled(request), host });
-    const result = bus.guard(device.name, () => device.connection.ops.shm(id, shm, signal, flags));
-    // Whoever keeps the memory has taken a reference of his own.
-    shm.put();
-    if (isErrno(result) || request === undefined || signal === undefined) {
-      signal?.[Symbol.dispose]();
-      return isErrno(result) ? result : 0;
-    }
-    const open: OpenSignal = { kind: "signal", signal, request };
-    const signalHandle = this.#handle(open);
-    device.signals.set(signalHandle, open);
-    return signalHandle;
+    return this.#share(device, { id, ptr, len, flags }, request);
   }
 
   /** The guest has news for a signal's device. @returns 0; `ENOENT` for no signal's handle */
@@ -141,6 +129,23 @@ export class VbusClient implements Disposable {
     if (open?.kind !== "signal") return "ENOENT";
     open.signal.wake();
     return 0;
+  }
+
+  /** What is open, for where the guest goes. Devices tell the guest before what they have to tell. */
+  save(): ClientState {
+    const devices = [...this.#open].flatMap(([handle, open]) => {
+      if (open.kind !== "device") return [];
+      const { id, version, name, connection } = open;
+      const state = connection.closed ? undefined : this.#options.bus.guard(name, () => connection.ops.save?.());
+      return [{ handle, id, version, memory: open.shared.map(stateOf), state: isErrno(state) ? undefined : state }];
+    });
+    return { nextHandle: this.#nextHandle, devices };
+  }
+
+  /** Opens all that was open elsewhere, by the same handles. What can't be had here is gone for the guest, and says `ENODEV`. */
+  restore({ nextHandle, devices }: ClientState): void {
+    for (const device of devices) this.#reopen(device);
+    this.#nextHandle = nextHandle;
   }
 
   /** Closes all: the guest is gone, or begins anew. */
@@ -163,34 +168,84 @@ export class VbusClient implements Disposable {
     return open?.kind === "device" ? open : undefined;
   }
 
-  #handle(open: OpenDevice | OpenSignal): number {
-    const handle = this.#nextHandle++;
-    this.#open.set(handle, open);
-    return handle;
+  #share(device: OpenDevice, place: Omit<SharedState, "signal">, request: SignalRequest | undefined, handle?: number): CallResult {
+    if (this.#open.size + this.#shared >= MOST_HANDLES) return "ENOSPC";
+    const { bus, memctx, host = defaultVbusHost, signalled } = this.#options;
+    const shm = memctx.shm(place.ptr, place.len);
+    if (isErrno(shm)) return shm;
+    if (request !== undefined && !ShmSignal.isAt(shm, request.offset)) {
+      shm.put();
+      return "EINVAL";
+    }
+    const signal =
+      request === undefined
+        ? undefined
+        : new ShmSignal({ shm, offset: request.offset, locale: "south", inject: () => signalled(request), host });
+    const result = bus.guard(device.name, () => device.connection.ops.shm(place.id, shm, signal, place.flags));
+    // Whoever keeps the memory has taken a reference of his own.
+    shm.put();
+    if (isErrno(result)) {
+      signal?.[Symbol.dispose]();
+      return result;
+    }
+    this.#shared++;
+    if (request === undefined || signal === undefined) {
+      device.shared.push({ ...place, signal: undefined });
+      return 0;
+    }
+    const open: OpenSignal = { kind: "signal", handle: handle ?? this.#nextHandle++, signal, request };
+    device.shared.push({ ...place, signal: open });
+    this.#open.set(open.handle, open);
+    return open.handle;
+  }
+
+  #reopen({ handle, id, version, memory, state }: OpenDeviceState): void {
+    const { bus, memctx } = this.#options;
+    const { name = "a device that is gone", ops } = bus.find(id)?.shown ?? {};
+    const made = bus.guard(name, () => ops?.connect(memctx, version) ?? "ENODEV");
+    const connection = made instanceof VbusConnection ? made : new VbusConnection(GONE);
+    const device: OpenDevice = { kind: "device", id, version, name, connection, shared: [] };
+    this.#open.set(handle, device);
+    const shareAgain = (): void => {
+      for (const { signal, ...place } of memory) {
+        const request = signal && { offset: signal.offset, prio: signal.prio, cookie: BigInt(signal.cookie) };
+        this.#share(device, place, request, signal?.handle);
+      }
+    };
+    const { restore } = connection.ops;
+    const result = bus.guard(name, () => (restore === undefined ? shareAgain() : restore.call(connection.ops, state, shareAgain)));
+    if (connection.ops === GONE || isErrno(result)) this.#quiesce(device);
   }
 
   /** Signals, then the connection, then its reference: a device that is being closed is called no more. */
-  #close({ name, connection, signals }: OpenDevice): void {
-    for (const [handle, { signal, request }] of signals) {
-      this.#open.delete(handle);
-      signal[Symbol.dispose]();
-      this.#options.dropped?.(request);
-    }
-    signals.clear();
-    const { bus } = this.#options;
-    bus.guard(name, () => connection.close());
-    bus.guard(name, () => connection.put());
+  #close(device: OpenDevice): void {
+    this.#quiesce(device);
+    this.#options.bus.guard(device.name, () => device.connection.put());
   }
 
   /** The guest's handle stays until it closes it: what it asks for is `ENODEV`. */
   #deviceGone(id: number): void {
-    for (const open of this.#open.values()) {
-      if (open.kind !== "device" || open.id !== id || open.connection.closed) continue;
-      for (const { signal, request } of open.signals.values()) {
-        signal[Symbol.dispose]();
-        this.#options.dropped?.(request);
-      }
-      this.#options.bus.guard(open.name, () => open.connection.close());
-    }
+    for (const open of this.#open.values()) if (open.kind === "device" && open.id === id) this.#quiesce(open);
   }
+
+  #quiesce({ name, connection, shared }: OpenDevice): void {
+    this.#shared -= shared.length;
+    for (const { signal } of shared.splice(0)) {
+      if (signal === undefined) continue;
+      this.#open.delete(signal.handle);
+      signal.signal[Symbol.dispose]();
+      this.#options.dropped?.(signal.request);
+    }
+    this.#options.bus.guard(name, () => connection.close());
+  }
+}
+
+/** Stands for a device that could not be had again. */
+const GONE: VbusConnectionOps = { call: () => "ENODEV", shm: () => "ENODEV", close: () => {} };
+
+function stateOf({ signal, ...place }: OpenShared): SharedState {
+  if (signal === undefined) return place;
+  const { handle, request } = signal;
+  const { offset, prio, cookie } = request;
+  return { ...place, signal: { handle, offset, prio, cookie: `${cookie}` } };
 }

@@ -25,6 +25,15 @@ export interface VbusConnectionOps {
   close(): void;
   /** The last reference was given back. */
   release?(): void;
+  /** What has to move with the guest, as a plain value; what is in the guest's memory moves by itself. */
+  save?(): unknown;
+  /**
+   * The guest was moved here: takes what another connection saved. It is a file's content and not to be trusted.
+   *
+   * @param shareAgain - gives all shared memory again, through `shm`, in its old order; without this method that is all that is done
+   * @returns `EINVAL` for a state that makes no sense: the guest finds the device gone then
+   */
+  restore?(state: unknown, shareAgain: () => void): CallResult;
 }
 
 /** A connection. */

@@ -96,6 +96,11 @@ export class ShmSignal implements Disposable {
     this.#inject();
   }
 
+  /** The other side was about to be woken when its machine was saved: wakes it, for that may not have come to pass. */
+  remind(): void {
+    if (!this.#closed && this.#load(this.#peer + SideOffset.enabled) && this.#load(this.#peer + SideOffset.pending)) this.#inject();
+  }
+
   /** Wants to be woken: where there is news already, at once. */
   enable(): void {
     if (this.#closed) return;

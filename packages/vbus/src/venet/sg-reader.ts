@@ -1,6 +1,7 @@
 /** What stands before a frame's pieces: copied out of the guest's memory once, and then believed as far as it holds. @module */
 import { NO_OFFLOAD, type Offload, type Segmentation } from "@virtspace/network";
-import type { GuestPiece, VbusMemctx } from "../memory/vbus-memctx.ts";
+import type { GuestPiece } from "../memory/vbus-memctx.ts";
+import type { HeaderSource } from "./header-source.ts";
 import { PieceList } from "./piece-list.ts";
 import { GsoType, MOST_GSO, MOST_PIECES, SgCapability, SgFlag, VenetIov, VenetSg } from "./venet-abi.ts";
 
@@ -31,24 +32,24 @@ export interface SgLimits {
 
 /** Reads headers, into memory of its own. */
 export class SgReader {
-  readonly #memctx: VbusMemctx;
+  readonly #headers: () => HeaderSource | undefined;
   readonly #bytes = new Uint8Array(VenetSg.iov + MOST_PIECES * VenetIov.size);
   /** Made anew only where headers change their length: a view costs as much as a copy. */
   #part = this.#bytes;
   readonly #data = new DataView(this.#bytes.buffer);
   readonly #list = new PieceList();
 
-  constructor(memctx: VbusMemctx) {
-    this.#memctx = memctx;
+  constructor(headers: () => HeaderSource | undefined) {
+    this.#headers = headers;
   }
 
-  /** Reads the one at an address. @param length - bytes of header and pieces, by the descriptor's word */
+  /** Reads one. @param ptr - where it is @param length - bytes of header and pieces, by the descriptor's word */
   read(ptr: number, length: number, { most, capabilities }: SgLimits): SgFrame | SgRefusal {
     if (length < VenetSg.iov) return "bad-length";
     if (length > this.#bytes.length) return "too-many-pieces";
     const data = this.#data;
     if (this.#part.length !== length) this.#part = this.#bytes.subarray(0, length);
-    if (this.#memctx.copyFrom(this.#part, ptr) > 0) return "gone";
+    if (this.#headers()?.read(this.#part, ptr) !== true) return "gone";
     const count = data.getUint32(VenetSg.count, true);
     if (count > MOST_PIECES) return "too-many-pieces";
     if (VenetSg.iov + count * VenetIov.size !== length) return "bad-length";

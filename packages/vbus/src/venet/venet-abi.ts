@@ -31,11 +31,17 @@ export const VenetShm: {
   readonly rx: number;
   /** The ring of frames that go out. */
   readonly tx: number;
+  /** Headers of frames that go out, mapped beforehand. */
+  readonly pmtdPool: number;
   /** The events. */
   readonly eventPool: number;
   /** The ring of events. */
   readonly eventQueue: number;
-} = { rx: 0, tx: 1, eventPool: 101, eventQueue: 102 };
+  /** Headers of frames that come in. */
+  readonly l4roPool: number;
+  /** The ring of pages for what is larger than a buffer. */
+  readonly pageQueue: number;
+} = { rx: 0, tx: 1, pmtdPool: 100, eventPool: 101, eventQueue: 102, l4roPool: 103, pageQueue: 104 };
 
 /** Groups of capabilities. */
 export const VenetGroup: {
@@ -47,7 +53,7 @@ export const VenetGroup: {
   readonly l4ro: number;
 } = { sg: 0, eventq: 1, l4ro: 2 };
 
-/** Capabilities of the first group. */
+/** Capabilities of the first group; those of the third are the same, of frames that come in. */
 export const SgCapability: {
   /** Frames in pieces, with a header. */
   readonly sg: number;
@@ -59,7 +65,7 @@ export const SgCapability: {
   readonly ecn: number;
   /** Large datagrams. */
   readonly ufo: number;
-  /** Descriptors that are mapped beforehand. */
+  /** Headers of frames that go out are mapped beforehand. */
   readonly pmtd: number;
 } = { sg: 1, tso4: 2, tso6: 4, ecn: 8, ufo: 16, pmtd: 32 };
 
@@ -148,6 +154,18 @@ export const EventqQuery: {
   /** Bytes in all. */
   readonly size: number;
 } = { flags: 0, eventSize: 4, pool: 8, queue: 12, size: 32 };
+
+/** How large frames come in. */
+export const L4roQuery: {
+  /** Flags, 32 bits. */
+  readonly flags: number;
+  /** What the headers' memory is given as, 32 bits. */
+  readonly pool: number;
+  /** What the ring of pages is given as, 32 bits. */
+  readonly pages: number;
+  /** Bytes in all. */
+  readonly size: number;
+} = { flags: 0, pool: 4, pages: 8, size: 32 };
 
 /** Events. */
 export const VenetEvent: {

@@ -1,5 +1,5 @@
 /** A guest's connection to a card: what was agreed upon, its rings, its link. @module */
-import type { Frame, NetworkPort, OffloadSupport } from "@virtspace/network";
+import { type Frame, type NetworkPort, NO_OFFLOAD_SUPPORT, type OffloadSupport } from "@virtspace/network";
 import { type CallResult, isErrno } from "../errno/errno.ts";
 import type { VbusHost } from "../host/host.ts";
 import { Ioq } from "../ioq/ioq.ts";
@@ -7,9 +7,13 @@ import { guestStruct } from "../memory/guest-struct.ts";
 import type { VbusMemctx } from "../memory/vbus-memctx.ts";
 import type { VbusShm } from "../memory/vbus-shm.ts";
 import type { ShmSignal } from "../signal/shm-signal.ts";
+import { type HeaderSource, headersIn, headersInPool } from "./header-source.ts";
+import { PageQueue } from "./page-queue.ts";
 import {
   EventCapability,
   EventqQuery,
+  L4roQuery,
+  MOST_GSO,
   MOST_VENET_DESCRIPTORS,
   NegotiateCaps,
   SgCapability,
@@ -20,7 +24,8 @@ import {
 } from "./venet-abi.ts";
 import type { VenetCounters } from "./venet-counters.ts";
 import { VenetEvents } from "./venet-events.ts";
-import { VenetReceiver } from "./venet-receiver.ts";
+import { type LargeFrames, VenetReceiver } from "./venet-receiver.ts";
+import { requireVenetState, type VenetState } from "./venet-state.ts";
 import { VenetTransmitter } from "./venet-transmitter.ts";
 
 const ETHERNET_HEADER = 14;
@@ -35,27 +40,31 @@ export interface VenetConnectionParts {
   readonly host: VbusHost;
   readonly enabled: () => boolean;
   readonly mitigation: () => number;
+  readonly burst: () => number;
 }
 
 /** A connection. */
 export class VenetConnection implements Disposable {
   readonly #parts: VenetConnectionParts;
   readonly #agreed = new Map<number, number>();
+  #accepts: OffloadSupport = NO_OFFLOAD_SUPPORT;
   #up = false;
   #receiver: VenetReceiver | undefined;
   #transmitter: VenetTransmitter | undefined;
-  #pool: VbusShm | undefined;
+  /** Memory without a signal, by what it is for. */
+  readonly #pools = new Map<number, VbusShm>();
+  #pages: PageQueue | undefined;
+  #large: LargeFrames | undefined;
   #events: VenetEvents | undefined;
 
   constructor(parts: VenetConnectionParts) {
     this.#parts = parts;
   }
 
-  /** What frames the guest takes: large ones of the kinds that it agreed upon. */
+  /** What frames the guest takes: one without headers takes only what goes on a wire. */
   get accepts(): OffloadSupport {
-    const bits = this.#bits(VenetGroup.sg);
-    // A buffer has room for a frame of the MTU: large ones are cut before they come here.
-    return { checksum: (bits & SgCapability.sg) !== 0, segmentation: [] };
+    if (this.#large === undefined) return NO_OFFLOAD_SUPPORT;
+    return this.#accepts;
   }
 
   /** Takes a frame. @returns whether there was a buffer */
@@ -65,7 +74,7 @@ export class VenetConnection implements Disposable {
       counters.dropped("link-down");
       return true;
     }
-    if (frame.length > mtu + ETHERNET_HEADER) {
+    if (frame.length > (frame.offload.segmentation === "none" ? mtu + ETHERNET_HEADER : MOST_GSO)) {
       counters.dropped("too-long");
       return true;
     }
@@ -102,34 +111,51 @@ export class VenetConnection implements Disposable {
         return 0;
       case VenetCall.eventqQuery:
         return this.#queryEvents(data, len);
+      case VenetCall.pmtdQuery:
+        return this.#has(VenetGroup.sg, SgCapability.pmtd) ? VenetShm.pmtdPool : "EINVAL";
+      case VenetCall.l4roQuery:
+        return this.#queryLarge(data, len);
       default:
-        // Pre-mapped descriptors and large frames that come in are never granted.
         return "EINVAL";
     }
   }
 
   /** Shared memory of the guest's. */
   shm(id: number, shm: VbusShm, signal: ShmSignal | undefined): CallResult {
-    if (id === VenetShm.eventPool) return this.#takePool(shm);
+    if (!this.#wants(id)) return "EINVAL";
+    if (POOLS.has(id)) return this.#takePool(id, shm);
     if (signal === undefined) return "EINVAL";
-    if (!RINGS.has(id)) return "EINVAL";
-    if (this.#has(id)) return "EEXIST";
-    if (id === VenetShm.eventQueue && this.#pool === undefined) return "EINVAL";
+    if (this.#isThere(id)) return "EEXIST";
     const ring = Ioq.attach({ shm, locale: "south", signal }, MOST_VENET_DESCRIPTORS);
     if (isErrno(ring)) return ring;
     this.#use(id, ring);
     return 0;
   }
 
+  /** What has to move with a guest: the rings' positions are in its memory. */
+  save(): VenetState {
+    // What came, and what went out, is told before: the guest may hear of it in its new place.
+    this.#receiver?.flush();
+    return { up: this.#up, agreed: [...this.#agreed], events: this.#events?.waiting };
+  }
+
+  /** Takes what a connection saved. @param shareAgain - gives it the guest's memory again */
+  restore(given: unknown, shareAgain: () => void): CallResult {
+    const state = requireVenetState(given);
+    if (state === undefined) return "EINVAL";
+    for (const [group, bits] of state.agreed) this.#agreed.set(group, bits & (KNOWN[group] ?? 0));
+    shareAgain();
+    if (state.events !== undefined) this.#events?.resume(state.events);
+    return state.up ? this.#linkUp() : 0;
+  }
+
   /** Gives all back. Idempotent. */
   [Symbol.dispose](): void {
     this.#up = false;
-    this.#receiver?.[Symbol.dispose]();
-    this.#transmitter?.[Symbol.dispose]();
-    // The events have taken the pool over.
-    if (this.#events === undefined) this.#pool?.put();
-    this.#events?.[Symbol.dispose]();
-    this.#pool = undefined;
+    for (const part of [this.#receiver, this.#transmitter, this.#pages, this.#events]) part?.[Symbol.dispose]();
+    this.#large = undefined;
+    for (const pool of this.#pools.values()) pool.put();
+    this.#pools.clear();
     // Frames that wait for room of this guest's would wait for ever.
     this.#parts.port.roomAgain();
   }
@@ -142,32 +168,79 @@ export class VenetConnection implements Disposable {
     return this.#agreed.get(group) ?? 0;
   }
 
-  #has(id: number): boolean {
-    if (id === VenetShm.rx) return this.#receiver !== undefined;
-    return id === VenetShm.tx ? this.#transmitter !== undefined : this.#events !== undefined;
+  #has(group: number, bit: number): boolean {
+    return (this.#bits(group) & bit) !== 0;
   }
 
-  #use(id: number, ring: Ioq): void {
-    const { memctx, port, counters, host, mtu, mitigation } = this.#parts;
-    if (id === VenetShm.rx)
-      this.#receiver = new VenetReceiver({ ring, memctx, port, counters, capabilities: () => this.#bits(VenetGroup.sg) });
-    else if (id === VenetShm.eventQueue) this.#events = new VenetEvents(this.#pool as VbusShm, ring);
-    else {
-      this.#transmitter = new VenetTransmitter({
-        ...{ ring, memctx, port, counters, host, mitigation },
-        limits: () => ({ most: mtu + ETHERNET_HEADER, capabilities: this.#bits(VenetGroup.sg) }),
-        completed: (cookie) => {
-          if ((this.#bits(VenetGroup.eventq) & EventCapability.txComplete) === 0) return;
-          this.#events?.txComplete(cookie);
-        },
-        batchEnd: () => this.#events?.flush(),
-      });
+  /** Whether memory of that kind means something, after what was agreed upon, and in this order. */
+  #wants(id: number): boolean {
+    switch (id) {
+      case VenetShm.rx:
+      case VenetShm.tx:
+      case VenetShm.eventPool:
+        return true;
+      case VenetShm.pmtdPool:
+        return this.#has(VenetGroup.sg, SgCapability.pmtd);
+      case VenetShm.eventQueue:
+        return this.#pools.has(VenetShm.eventPool);
+      case VenetShm.l4roPool:
+        return this.#has(VenetGroup.l4ro, SgCapability.sg);
+      case VenetShm.pageQueue:
+        return this.#pools.has(VenetShm.l4roPool);
+      default:
+        return false;
     }
   }
 
-  #takePool(shm: VbusShm): CallResult {
-    if (this.#pool !== undefined) return "EEXIST";
-    this.#pool = shm.get();
+  #isThere(id: number): boolean {
+    if (id === VenetShm.rx) return this.#receiver !== undefined;
+    if (id === VenetShm.tx) return this.#transmitter !== undefined;
+    return (id === VenetShm.pageQueue ? this.#pages : this.#events) !== undefined;
+  }
+
+  #use(id: number, ring: Ioq): void {
+    const { memctx, port, counters } = this.#parts;
+    if (id === VenetShm.rx) this.#receiver = new VenetReceiver({ ring, memctx, port, counters, large: () => this.#large });
+    else if (id === VenetShm.tx) this.#transmitter = this.#transmitterOn(ring);
+    else if (id === VenetShm.eventQueue) this.#events = new VenetEvents(this.#pools.get(VenetShm.eventPool) as VbusShm, ring);
+    else {
+      this.#pages = new PageQueue(ring, () => this.#receiver?.room());
+      this.#large = { headers: headersInPool(this.#pools.get(VenetShm.l4roPool) as VbusShm), pages: this.#pages };
+      const granted = this.#bits(VenetGroup.l4ro);
+      const kinds = (["tcp4", "tcp6", "udp"] as const).filter((kind) => (granted & SEGMENTS[kind]) !== 0);
+      this.#accepts = { checksum: true, segmentation: kinds, ecn: (granted & SgCapability.ecn) !== 0 };
+    }
+  }
+
+  #transmitterOn(ring: Ioq): VenetTransmitter {
+    const { memctx, port, counters, host, mtu, mitigation, burst } = this.#parts;
+    const inMemory = headersIn(memctx);
+    // The pool may come after the ring: until then there is no header.
+    let found: HeaderSource | undefined;
+    const pool = (): HeaderSource | undefined => {
+      const shm = this.#pools.get(VenetShm.pmtdPool);
+      if (shm !== undefined) found ??= headersInPool(shm);
+      return found;
+    };
+    const headers = this.#has(VenetGroup.sg, SgCapability.pmtd) ? pool : () => inMemory;
+    const told = this.#has(VenetGroup.eventq, EventCapability.txComplete);
+    return new VenetTransmitter({
+      ...{ ring, memctx, headers, port, counters, host, mitigation, burst },
+      limits: () => ({ most: mtu + ETHERNET_HEADER, capabilities: this.#bits(VenetGroup.sg) }),
+      completed: (cookie) => {
+        if (told) this.#events?.txComplete(cookie);
+      },
+      // Events say it where they were agreed upon; then the ring's own signal says nothing.
+      tell: () => {
+        if (told && this.#events !== undefined) this.#events.flush();
+        else ring.signal.inject();
+      },
+    });
+  }
+
+  #takePool(id: number, shm: VbusShm): CallResult {
+    if (this.#pools.has(id)) return "EEXIST";
+    this.#pools.set(id, shm.get());
     return 0;
   }
 
@@ -200,12 +273,22 @@ export class VenetConnection implements Disposable {
   }
 
   #available(group: number): number | undefined {
-    if (group === VenetGroup.eventq) return EventCapability.linkState | EventCapability.txComplete;
+    if (group === VenetGroup.eventq || group === VenetGroup.l4ro) return KNOWN[group];
     if (group !== VenetGroup.sg) return undefined;
     const { segmentation, ecn } = this.#parts.port.accepts;
-    const has = (kind: "tcp4" | "tcp6" | "udp", bit: number): number => (segmentation.includes(kind) ? bit : 0);
-    const large = has("tcp4", SgCapability.tso4) | has("tcp6", SgCapability.tso6) | has("udp", SgCapability.ufo);
-    return SgCapability.sg | large | (ecn === true ? SgCapability.ecn : 0);
+    const large = segmentation.reduce((bits, kind) => bits | SEGMENTS[kind], 0);
+    return SgCapability.sg | SgCapability.pmtd | large | (ecn === true ? SgCapability.ecn : 0);
+  }
+
+  #queryLarge(data: number, len: number): CallResult {
+    if (!this.#has(VenetGroup.l4ro, SgCapability.sg)) return "EINVAL";
+    const { memctx } = this.#parts;
+    const asked = guestStruct(memctx, data, len, L4roQuery.size);
+    if (isErrno(asked)) return asked;
+    asked.setUint32(L4roQuery.flags, 0, true);
+    asked.setUint32(L4roQuery.pool, VenetShm.l4roPool, true);
+    asked.setUint32(L4roQuery.pages, VenetShm.pageQueue, true);
+    return memctx.copyTo(data, new Uint8Array(asked.buffer)) > 0 ? "EFAULT" : 0;
   }
 
   #queryEvents(data: number, len: number): CallResult {
@@ -221,4 +304,12 @@ export class VenetConnection implements Disposable {
   }
 }
 
-const RINGS: ReadonlySet<number> = new Set([VenetShm.rx, VenetShm.tx, VenetShm.eventQueue]);
+const POOLS: ReadonlySet<number> = new Set([VenetShm.pmtdPool, VenetShm.eventPool, VenetShm.l4roPool]);
+const SEGMENTS = { tcp4: SgCapability.tso4, tcp6: SgCapability.tso6, udp: SgCapability.ufo } as const;
+const LARGE = SgCapability.sg | SgCapability.tso4 | SgCapability.tso6 | SgCapability.ecn | SgCapability.ufo;
+/** All that a group has. */
+const KNOWN: Readonly<Record<number, number>> = {
+  [VenetGroup.sg]: LARGE | SgCapability.pmtd,
+  [VenetGroup.eventq]: EventCapability.linkState | EventCapability.txComplete,
+  [VenetGroup.l4ro]: LARGE,
+};

@@ -3,6 +3,7 @@ import type { Ioq } from "../ioq/ioq.ts";
 import type { IoqIterator } from "../ioq/ioq-iterator.ts";
 import type { VbusShm } from "../memory/vbus-shm.ts";
 import { VenetEvent, VenetEventDesc } from "./venet-abi.ts";
+import type { WaitingEvents } from "./venet-state.ts";
 
 /** Of a guest that never takes them, so many wait. */
 const MOST_WAITING = 1024;
@@ -14,10 +15,10 @@ export class VenetEvents implements Disposable {
   readonly #iterator: IoqIterator;
   /** The link's state that is still to be told. */
   #link: boolean | undefined;
-  readonly #completed: bigint[] = [];
+  #completed: bigint[] = [];
   #closed = false;
 
-  /** @param pool - the caller's reference becomes its own */
+  /** @param pool - the caller's, who keeps it as long */
   constructor(pool: VbusShm, ring: Ioq) {
     this.#pool = pool;
     this.#ring = ring;
@@ -52,12 +53,23 @@ export class VenetEvents implements Disposable {
     if (told || taken > 0) this.#ring.signal.inject();
   }
 
-  /** Gives the memory back. Idempotent. */
+  /** What is still to be told. */
+  get waiting(): WaitingEvents {
+    return { link: this.#link, completed: this.#completed.map(String) };
+  }
+
+  /** Goes on with what another had still to tell. */
+  resume({ link, completed }: WaitingEvents): void {
+    this.#link = link;
+    this.#completed = completed.slice(0, MOST_WAITING).map(BigInt);
+    this.flush();
+  }
+
+  /** Gives the ring back. Idempotent. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#ring[Symbol.dispose]();
-    this.#pool.put();
   }
 
   #put(id: number, size: number, value: bigint): boolean {

@@ -3,10 +3,18 @@ import type { Frame, NetworkPort } from "@virtspace/network";
 import type { FlatRange } from "@virtspace/virt-address-space";
 import type { Ioq } from "../ioq/ioq.ts";
 import type { IoqIterator } from "../ioq/ioq-iterator.ts";
+import { quadAt } from "../memory/guest-struct.ts";
 import type { GuestPiece, VbusMemctx } from "../memory/vbus-memctx.ts";
-import { PieceList } from "./piece-list.ts";
-import { GsoType, MOST_PIECES, SgCapability, SgFlag, VenetIov, VenetSg } from "./venet-abi.ts";
+import type { HeaderSource } from "./header-source.ts";
+import type { GuestPage, PageQueue } from "./page-queue.ts";
+import { GsoType, MOST_PIECES, SgFlag, VenetIov, VenetSg } from "./venet-abi.ts";
 import type { VenetCounters } from "./venet-counters.ts";
+
+/** How large frames come in: headers in a pool, and pages for what is more than a buffer. */
+export interface LargeFrames {
+  readonly headers: HeaderSource;
+  readonly pages: PageQueue;
+}
 
 /** What it needs. */
 export interface ReceiverParts {
@@ -14,9 +22,12 @@ export interface ReceiverParts {
   readonly memctx: VbusMemctx;
   readonly port: NetworkPort;
   readonly counters: VenetCounters;
-  /** Agreed upon. */
-  readonly capabilities: () => number;
+  /** Where large frames were agreed upon; else each descriptor is a buffer. */
+  readonly large: () => LargeFrames | undefined;
 }
+
+/** `bad`: the buffer is none; `wait`: pages are missing; `drop`: the frame can't be had by this guest. */
+type Refusal = "bad" | "wait" | "drop";
 
 /** Puts frames into a ring's buffers. */
 export class VenetReceiver implements Disposable {
@@ -24,10 +35,9 @@ export class VenetReceiver implements Disposable {
   readonly #iterator: IoqIterator;
   readonly #header = new Uint8Array(VenetSg.iov + MOST_PIECES * VenetIov.size);
   readonly #data = new DataView(this.#header.buffer);
-  /** Views of it are made anew only where headers change their length. */
-  #part = this.#header;
-  readonly #list = new PieceList();
-  readonly #described = this.#header.subarray(0, VenetSg.count);
+  /** The fixed part and the first piece. */
+  readonly #first = this.#header.subarray(0, VenetSg.iov + VenetIov.size);
+  readonly #flat: { ptr: number; len: number }[] = [{ ptr: 0, len: 0 }];
   /** What is being copied: one visitor serves all parts. */
   #source: Uint8Array = this.#header;
   #from = 0;
@@ -42,24 +52,26 @@ export class VenetReceiver implements Disposable {
   constructor(parts: ReceiverParts) {
     this.#parts = parts;
     this.#iterator = parts.ring.iterator("inuse", { autoUpdate: true, quiet: true });
-    parts.ring.signal.listener = () => {
-      if (!this.#wanted || this.#closed) return;
-      this.#wanted = false;
-      parts.port.roomAgain();
-    };
+    parts.ring.signal.listener = () => this.room();
     parts.ring.signal.enable();
   }
 
   /** Takes a frame. @returns whether there was a buffer */
   receive(frame: Frame): boolean {
     const { counters } = this.#parts;
+    const iterator = this.#iterator;
     for (let tried = 0; tried < this.#parts.ring.count; tried++) {
-      if (this.#closed || this.#iterator.seek("tail") !== 0 || !this.#iterator.mine || !this.#iterator.valid) break;
-      const written = this.#put(frame);
-      this.#iterator.len = written === undefined ? 0 : this.#isSg ? this.#iterator.len : written;
-      this.#iterator.push();
+      if (this.#closed || iterator.seek("tail") !== 0 || !iterator.mine || !iterator.valid) break;
+      const refusal = this.#put(frame);
+      if (refusal === "wait") break;
+      if (refusal === "drop") {
+        counters.dropped("too-many-pieces");
+        return true;
+      }
+      iterator.len = refusal === undefined ? frame.length : 0;
+      iterator.push();
       this.#untold++;
-      if (written === undefined) continue;
+      if (refusal === "bad") continue;
       counters.rxFrames++;
       counters.rxBytes += frame.length;
       return true;
@@ -67,6 +79,13 @@ export class VenetReceiver implements Disposable {
     this.#wanted = true;
     counters.waits++;
     return false;
+  }
+
+  /** The guest gave buffers, or pages: whoever waits may send again. */
+  room(): void {
+    if (!this.#wanted || this.#closed) return;
+    this.#wanted = false;
+    this.#parts.port.roomAgain();
   }
 
   /** The guest hears of what came. */
@@ -78,8 +97,11 @@ export class VenetReceiver implements Disposable {
 
   /** Gives every buffer back, with a length of 0 each. The guest is not told: it asked for it. */
   giveBack(): void {
+    const headers = this.#parts.large()?.headers;
     for (let i = 0; i < this.#parts.ring.count; i++) {
       if (this.#iterator.seek("tail") !== 0 || !this.#iterator.mine || !this.#iterator.valid) return;
+      // Where there is a header, it is what the guest looks at.
+      headers?.write(this.#iterator.ptr + VenetSg.len, new Uint8Array(4));
       this.#iterator.len = 0;
       if (this.#iterator.push() !== 0) return;
     }
@@ -92,58 +114,61 @@ export class VenetReceiver implements Disposable {
     this.#parts.ring[Symbol.dispose]();
   }
 
-  get #isSg(): boolean {
-    return (this.#parts.capabilities() & SgCapability.sg) !== 0;
-  }
-
-  /** @returns bytes; undefined for a buffer that is none, or too small */
-  #put(frame: Frame): number | undefined {
+  #put(frame: Frame): Refusal | undefined {
+    // Each is read once: the guest may write there now.
     const { ptr, len } = this.#iterator;
-    if (!this.#isSg) return len < frame.length ? undefined : this.#fill(frame, [{ ptr, len }]);
-    const pieces = this.#piecesAt(ptr, len);
-    if (pieces === undefined) return undefined;
-    const written = this.#fill(frame, pieces);
-    if (written === undefined) return undefined;
-    this.#describe(frame);
-    return this.#parts.memctx.copyTo(ptr, this.#described) === 0 ? written : undefined;
+    const large = this.#parts.large();
+    if (large !== undefined) return this.#putLarge(frame, ptr, len, large);
+    if (len < frame.length) return "bad";
+    const [buffer] = this.#flat as [{ ptr: number; len: number }];
+    buffer.ptr = ptr;
+    buffer.len = len;
+    return this.#fill(frame, this.#flat) ? undefined : "bad";
   }
 
-  #piecesAt(ptr: number, len: number): readonly GuestPiece[] | undefined {
+  /** A header from the pool says where the first buffer is; what is more goes into pages, which the header names then. */
+  #putLarge(frame: Frame, at: number, len: number, { headers, pages }: LargeFrames): Refusal | undefined {
     const data = this.#data;
-    if (len < VenetSg.iov || len > this.#header.length) return undefined;
-    if (this.#part.length !== len) this.#part = this.#header.subarray(0, len);
-    if (this.#parts.memctx.copyFrom(this.#part, ptr) > 0) return undefined;
-    const count = data.getUint32(VenetSg.count, true);
-    if (VenetSg.iov + count * VenetIov.size !== len) return undefined;
-    this.#list.read(data, count);
-    return this.#list.pieces;
+    if (len < this.#first.length || !headers.read(this.#first, at)) return "bad";
+    const buffer = { ptr: quadAt(data, VenetSg.iov + VenetIov.ptr), len: data.getUint32(VenetSg.iov + VenetIov.len, true) };
+    const more = Math.max(frame.length - buffer.len, 0);
+    if (more > 0 && frame.offload.segmentation === "none") return "bad";
+    const found = more === 0 ? [] : pages.look(more, Math.floor((len - this.#first.length) / VenetIov.size));
+    if (found === "few") return "wait";
+    if (found === "small") return "drop";
+    if (!this.#fill(frame, [buffer, ...found])) return "bad";
+    this.#describe(frame);
+    this.#list(frame.length, buffer, found);
+    if (!headers.write(at, this.#header.subarray(0, VenetSg.iov + (1 + found.length) * VenetIov.size))) return "bad";
+    pages.take(found.length);
+    return undefined;
   }
 
-  #fill(frame: Frame, pieces: readonly GuestPiece[]): number | undefined {
+  #fill(frame: Frame, pieces: readonly GuestPiece[]): boolean {
     const { memctx } = this.#parts;
     let [index, used] = [0, 0];
     for (let piece = 0; piece < frame.pieces; piece++) {
       const { bytes } = frame.memory(piece);
       const start = frame.offset(piece);
       const size = frame.size(piece);
-      if (start + size > bytes.length) return undefined;
+      if (start + size > bytes.length) return false;
       for (let done = 0; done < size; ) {
         const target = pieces[index];
-        if (target === undefined) return undefined;
+        if (target === undefined) return false;
         const part = Math.min(target.len - used, size - done);
         this.#source = bytes;
         this.#from = start + done;
         memctx.forEachPart(target.ptr + used, part, this.#visit);
-        if (this.#from !== start + done + part) return undefined;
+        if (this.#from !== start + done + part) return false;
         done += part;
         used += part;
         if (used >= target.len) [index, used] = [index + 1, 0];
       }
     }
-    return frame.length;
+    return true;
   }
 
-  /** What is left to do, as far as the guest takes it; else the port has done it. */
+  /** What is left to do, as far as the guest takes it; else the port has done it. The guest's cookie stays. */
   #describe({ length, offload }: Frame): void {
     const data = this.#data;
     const gso = offload.segmentation !== "none";
@@ -155,5 +180,20 @@ export class VenetReceiver implements Disposable {
     data.setUint16(VenetSg.gsoType, gso ? GsoType[offload.segmentation as keyof typeof GsoType] : 0, true);
     data.setUint16(VenetSg.gsoHeader, offload.headerLength, true);
     data.setUint16(VenetSg.gsoSize, offload.segmentSize, true);
+  }
+
+  /** Which bytes are where: a page goes by the guest's own word for it. */
+  #list(length: number, buffer: GuestPiece, pages: readonly GuestPage[]): void {
+    const data = this.#data;
+    data.setUint32(VenetSg.count, 1 + pages.length, true);
+    let left = length;
+    [{ ...buffer, cookie: buffer.ptr }, ...pages].forEach(({ len, cookie }, index) => {
+      const at = VenetSg.iov + index * VenetIov.size;
+      const part = Math.min(len, left);
+      left -= part;
+      data.setUint32(at + VenetIov.len, part, true);
+      data.setUint32(at + VenetIov.ptr, cookie % 2 ** 32, true);
+      data.setUint32(at + VenetIov.ptr + 4, cookie / 2 ** 32, true);
+    });
   }
 }

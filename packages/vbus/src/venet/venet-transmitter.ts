@@ -5,28 +5,30 @@ import type { Ioq } from "../ioq/ioq.ts";
 import type { IoqIterator } from "../ioq/ioq-iterator.ts";
 import type { VbusMemctx } from "../memory/vbus-memctx.ts";
 import { GuestFrame } from "./guest-frame.ts";
+import type { HeaderSource } from "./header-source.ts";
 import { type SgLimits, SgReader } from "./sg-reader.ts";
 import { SgCapability } from "./venet-abi.ts";
 import type { VenetCounters, VenetDropReason } from "./venet-counters.ts";
-
-/** Frames in one turn. */
-const BUDGET = 256;
 
 /** What it needs. */
 export interface TransmitterParts {
   readonly ring: Ioq;
   readonly memctx: VbusMemctx;
+  /** Where headers are; undefined while that is nowhere. */
+  readonly headers: () => HeaderSource | undefined;
   readonly port: NetworkPort;
   readonly counters: VenetCounters;
   readonly host: VbusHost;
   /** Asked at each frame. */
   readonly limits: () => SgLimits;
-  /** After how many frames the guest is told that they went out; those of a batch are told at its end. */
+  /** After how many frames the guest is told that they went out, 0 for each; those of a batch are told at its end. */
   readonly mitigation: () => number;
+  /** Frames in one turn. */
+  readonly burst: () => number;
+  /** Tells the guest. */
+  readonly tell: () => void;
   /** A frame went out. */
   readonly completed: (cookie: bigint) => void;
-  /** No more for now. */
-  readonly batchEnd: () => void;
 }
 
 /** Sends what a ring holds. */
@@ -44,7 +46,7 @@ export class VenetTransmitter implements Disposable {
 
   constructor(parts: TransmitterParts) {
     this.#parts = parts;
-    this.#reader = new SgReader(parts.memctx);
+    this.#reader = new SgReader(parts.headers);
     this.#iterator = parts.ring.iterator("inuse", { autoUpdate: true, quiet: true });
     parts.ring.signal.listener = () => this.#work();
     parts.ring.signal.enable();
@@ -69,28 +71,28 @@ export class VenetTransmitter implements Disposable {
 
   #work(): void {
     if (this.#closed || !this.#up || this.#waiting) return;
-    const { port, ring, host } = this.#parts;
+    const { port, host, mitigation, burst } = this.#parts;
+    const budget = burst();
     let sent = 0;
-    for (; sent < BUDGET; sent++) {
-      if (this.#iterator.seek("tail") !== 0 || !this.#iterator.mine || !this.#iterator.valid) break;
+    for (; sent < budget; sent++) {
+      if (this.#iterator.seek("head") !== 0 || !this.#iterator.mine || !this.#iterator.valid) break;
       if (!this.#send()) {
         this.#waiting = true;
         break;
       }
-      this.#iterator.push();
+      this.#iterator.pop();
       this.#parts.completed(this.#cookie);
-      if (++this.#untold >= this.#parts.mitigation()) this.#tell(ring);
+      if (++this.#untold >= mitigation()) this.#tell();
     }
     if (sent === 0) return;
     port.flush();
-    this.#parts.batchEnd();
-    if (this.#untold > 0) this.#tell(ring);
-    if (sent === BUDGET) host.defer(() => this.#work());
+    if (this.#untold > 0) this.#tell();
+    if (sent === budget) host.defer(() => this.#work());
   }
 
-  #tell(ring: Ioq): void {
+  #tell(): void {
     this.#untold = 0;
-    ring.signal.inject();
+    this.#parts.tell();
   }
 
   /** @returns false where the frame has to wait */

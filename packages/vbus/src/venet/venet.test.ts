@@ -130,10 +130,10 @@ describe("the order of things", () => {
   test("capabilities are those that both have, of groups that are known, before the link is up", async () => {
     const { nic } = await opened(new Loopback(), MAC, { capabilities: { sg: 0xffff_ffff, events: 0xffff_ffff } });
     expect(nic.granted.events).toBe(EventCapability.linkState | EventCapability.txComplete);
-    expect([nic.granted.sg & SgCapability.sg, nic.granted.sg & SgCapability.pmtd]).toEqual([1, 0]);
+    expect([nic.granted.sg & SgCapability.sg, nic.granted.sg & SgCapability.pmtd]).toEqual([1, SgCapability.pmtd]);
     expect(nic.negotiate(VenetGroup.sg, 1)).toBe(0);
     nic.call(VenetCall.linkDown);
-    expect([nic.negotiate(VenetGroup.sg, 1), nic.negotiate(VenetGroup.l4ro, 1), nic.negotiate(77, 1)]).toEqual([1, 0, 0]);
+    expect([nic.negotiate(VenetGroup.sg, 1), nic.negotiate(VenetGroup.l4ro, 1), nic.negotiate(77, 1)]).toEqual([1, 1, 0]);
   });
 
   test("one guest has it at a time, and the next may after it", async () => {
@@ -191,21 +191,25 @@ test("people see and set what configfs and sysfs had", async () => {
   const { attributes } = venet.device;
   expect([...attributes].map(([name, { show }]) => [name, show()])).toEqual([
     ["client_mac", "52:54:00:00:00:01"],
+    ["host_mac", "00:00:00:00:00:00"],
     ["ifname", "venet"],
     ["enabled", "1"],
+    ["burstthresh", "256"],
     ["txmitigation", "64"],
+    ["zcthresh", "0"],
   ]);
   const store = (name: string, value: string): unknown => attributes.get(name)?.store?.(value);
-  expect([store("enabled", "0"), venet.enabled, store("enabled", "yes"), store("client_mac", "1")]).toEqual([
+  expect([store("enabled", "0"), venet.enabled, store("enabled", "yes"), store("ifname", "eth0")]).toEqual([0, false, "EINVAL", undefined]);
+  expect([store("txmitigation", "1"), store("txmitigation", "0"), store("txmitigation", "1e3")]).toEqual([0, 0, "EINVAL"]);
+  expect([store("burstthresh", "2"), store("burstthresh", "0"), attributes.get("burstthresh")?.show()]).toEqual([0, "EINVAL", "2"]);
+  expect([store("client_mac", "52:54:00:00:00:09"), store("client_mac", "01:00:00:00:00:00"), store("client_mac", "x")]).toEqual([
     0,
-    false,
     "EINVAL",
-    undefined,
+    "EINVAL",
   ]);
-  expect([store("txmitigation", "1"), store("txmitigation", "0"), store("txmitigation", "1e3")]).toEqual([0, "EINVAL", "EINVAL"]);
 });
 
-test.each([{ mtu: 67 }, { mtu: 1500.5 }, { txMitigation: 0 }])("an author's %j is his mistake", (options) => {
+test.each([{ mtu: 67 }, { mtu: 1500.5 }, { txMitigation: -1 }, { burst: 0 }])("an author's %j is his mistake", (options) => {
   expect(() => new Venet({ backend: new Loopback(), mac: MAC, ...options })).toThrow(expect.objectContaining({ code: "invalid-argument" }));
 });
 

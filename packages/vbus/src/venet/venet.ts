@@ -6,12 +6,14 @@
 import {
   type Frame,
   formatMac,
+  isGroup,
   macAddress,
   type NetworkBackend,
   type NetworkEndpoint,
   type NetworkPort,
   NO_OFFLOAD_SUPPORT,
   type OffloadSupport,
+  readMac,
   writeMac,
 } from "@virtspace/network";
 import { VbusConnection } from "../device/vbus-connection.ts";
@@ -26,6 +28,7 @@ import { VenetConnection } from "./venet-connection.ts";
 import { VenetCounters } from "./venet-counters.ts";
 
 const MTU = 1500;
+const BURST = 256;
 
 /** How a card is made. */
 export interface VenetOptions {
@@ -37,8 +40,12 @@ export interface VenetOptions {
   readonly name?: string;
   /** Bytes of payload in a frame; 1500 unless given. */
   readonly mtu?: number;
-  /** Frames that go out between two signals to the guest; those of a batch are told at its end. 64 unless given. */
+  /** Frames that go out between two signals to the guest, 0 for a signal each; those of a batch are told at its end. 64 unless given. */
   readonly txMitigation?: number;
+  /** Frames of the guest's that go out in one turn of the event loop; 256 unless given. */
+  readonly burst?: number;
+  /** The address of the host's end of the cable, where it has one; told to people. */
+  readonly hostMac?: string | number;
   /** Replaces the services of the host. */
   readonly host?: VbusHost;
 }
@@ -52,24 +59,25 @@ export class Venet {
   /** For people. */
   readonly name: string;
   readonly #options: VenetOptions;
-  readonly #mac: Uint8Array;
+  readonly #mac = new Uint8Array(6);
   readonly #port: NetworkPort;
   #connection: VenetConnection | undefined;
   #enabled = true;
   #txMitigation: number;
+  #burst: number;
 
   /** @throws {@link VbusError} `invalid-argument` */
   constructor(options: VenetOptions) {
-    const { backend, mac, name = "venet", mtu = MTU, txMitigation = 64 } = options;
+    const { backend, mac, name = "venet", mtu = MTU, txMitigation = 64, burst = BURST, hostMac = 0 } = options;
     if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65_521)
       throw new VbusError("invalid-argument", `an MTU of ${mtu} can't be: give 68 to 65521`);
-    if (!isMitigation(txMitigation)) throw new VbusError("invalid-argument", `a txMitigation of ${txMitigation} can't be: give 1 or more`);
+    if (!isCount(txMitigation, 0)) throw new VbusError("invalid-argument", `a txMitigation of ${txMitigation} can't be: give 0 or more`);
+    if (!isCount(burst, 1)) throw new VbusError("invalid-argument", `a burst of ${burst} can't be: give 1 or more`);
     this.#options = options;
     this.name = name;
     this.#txMitigation = txMitigation;
-    const number = typeof mac === "number" ? mac : macAddress(mac);
-    this.#mac = new Uint8Array(6);
-    writeMac(this.#mac, 0, number);
+    this.#burst = burst;
+    writeMac(this.#mac, 0, macNumber(mac));
     const accepts = (): OffloadSupport => this.#connection?.accepts ?? NO_OFFLOAD_SUPPORT;
     const endpoint: NetworkEndpoint = {
       name,
@@ -92,10 +100,17 @@ export class Venet {
         release: () => this.#port[Symbol.dispose](),
       },
       {
-        client_mac: { show: () => formatMac(number) },
+        client_mac: { show: () => formatMac(readMac(this.#mac, 0)), store: (value) => this.#storeMac(value) },
+        host_mac: { show: () => formatMac(macNumber(hostMac)) },
         ifname: { show: () => name },
         enabled: { show: () => (this.#enabled ? "1" : "0"), store: (value) => this.#storeEnabled(value) },
-        txmitigation: { show: () => `${this.#txMitigation}`, store: (value) => this.#storeMitigation(value) },
+        burstthresh: { show: () => `${this.#burst}`, store: (value) => this.#storeCount(value, 1, (count) => (this.#burst = count)) },
+        txmitigation: {
+          show: () => `${this.#txMitigation}`,
+          store: (value) => this.#storeCount(value, 0, (count) => (this.#txMitigation = count)),
+        },
+        // From how many bytes on a frame is not copied on its way out: none ever is, but from guest to guest.
+        zcthresh: { show: () => "0" },
       },
     );
   }
@@ -124,12 +139,14 @@ export class Venet {
     const { mtu = MTU, host = defaultVbusHost } = this.#options;
     const connection = new VenetConnection({
       ...{ memctx, mtu, host, mac: this.#mac, port: this.#port, counters: this.counters },
-      ...{ enabled: () => this.#enabled, mitigation: () => this.#txMitigation },
+      ...{ enabled: () => this.#enabled, mitigation: () => this.#txMitigation, burst: () => this.#burst },
     });
     this.#connection = connection;
     return new VbusConnection({
       call: (func, data, len): CallResult => connection.call(func, data, len),
       shm: (id, shm, signal): CallResult => connection.shm(id, shm, signal),
+      save: () => connection.save(),
+      restore: (state, shareAgain) => connection.restore(state, shareAgain),
       close: () => {
         this.#connection = undefined;
         connection[Symbol.dispose]();
@@ -143,11 +160,20 @@ export class Venet {
     return 0;
   }
 
-  #storeMitigation(value: string): 0 | ErrnoName {
-    if (!/^\d+$/.test(value) || !isMitigation(Number(value))) return "EINVAL";
-    this.#txMitigation = Number(value);
+  /** A guest that has it open knows the address: it stays then. */
+  #storeMac(value: string): 0 | ErrnoName {
+    if (this.#connection !== undefined) return "EBUSY";
+    if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(value) || isGroup(macAddress(value))) return "EINVAL";
+    writeMac(this.#mac, 0, macAddress(value));
+    return 0;
+  }
+
+  #storeCount(value: string, least: number, store: (count: number) => void): 0 | ErrnoName {
+    if (!/^\d+$/.test(value) || !isCount(Number(value), least)) return "EINVAL";
+    store(Number(value));
     return 0;
   }
 }
 
-const isMitigation = (value: number): boolean => Number.isSafeInteger(value) && value >= 1;
+const isCount = (value: number, least: number): boolean => Number.isSafeInteger(value) && value >= least;
+const macNumber = (mac: string | number): number => (typeof mac === "number" ? mac : macAddress(mac));
