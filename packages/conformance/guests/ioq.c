@@ -1,0 +1,91 @@
+/* Signals and rings in shared memory. The other side may be another processor: the order of what is written is what they agree by. */
+#include "ioq.h"
+
+enum { SIGNAL_MAGIC = 0x58fa39df, SIGNAL_VERSION = 1, RING_MAGIC = 0x47fa2fe4, RING_VERSION = 4 };
+
+/* On x86 stores stay in their order, and loads too, but a load may pass an earlier store: this keeps it behind. */
+static u8 exchange(volatile u8 *at, u8 value) {
+  __asm__ volatile("xchgb %0, %1" : "+q"(value), "+m"(*at)::"memory");
+  return value;
+}
+
+void signal_inject(struct signal *signal) {
+  volatile struct signal_side *south = &signal->shared->south;
+  exchange(&south->dirty, 1);
+  if (south->enabled && !exchange(&south->pending, 1)) out32(signal->port, signal->word);
+}
+
+/* Pending goes last: until then the other side sends nothing. What came in the moment before is seen by the next look. */
+void signal_wake(struct signal *signal) {
+  volatile struct signal_side *north = &signal->shared->north;
+  while (north->enabled && (north->dirty || north->pending)) {
+    exchange(&north->dirty, 0);
+    if (signal->news != 0) signal->news(signal->whose);
+    if (north->enabled && !north->dirty) exchange(&north->pending, 0);
+  }
+}
+
+void signal_enable(struct signal *signal) {
+  exchange(&signal->shared->north.enabled, 1);
+  signal_wake(signal);
+}
+
+void signal_disable(struct signal *signal) { exchange(&signal->shared->north.enabled, 0); }
+
+void ioq_make(struct ioq *ioq, void (*news)(void *), void *whose) {
+  volatile struct ioq_memory *memory = &ioq->memory;
+  memset((void *)memory, 0, sizeof *memory);
+  memory->magic = RING_MAGIC;
+  memory->version = RING_VERSION;
+  memory->signal.magic = SIGNAL_MAGIC;
+  memory->signal.version = SIGNAL_VERSION;
+  memory->count = RING_SIZE;
+  ioq->signal.shared = &memory->signal;
+  ioq->signal.news = news;
+  ioq->signal.whose = whose;
+}
+
+static u32 after(u32 position) { return position + 1 == RING_SIZE ? 0 : position + 1; }
+
+static void pop(volatile struct ioq_index *index) {
+  index->head = after(index->head);
+  index->full = 0;
+}
+
+int ioq_free(struct ioq *ioq) {
+  volatile struct ioq_index *posted = &ioq->memory.posted;
+  return posted->full || ioq->memory.ring[posted->tail].south_owns ? -1 : (int)posted->tail;
+}
+
+void ioq_post(struct ioq *ioq, const void *buffer, u32 length) {
+  volatile struct ioq_index *posted = &ioq->memory.posted;
+  volatile struct ioq_descriptor *descriptor = &ioq->memory.ring[posted->tail];
+  descriptor->address = (u32)buffer;
+  descriptor->length = length;
+  descriptor->valid = 1;
+  posted->tail = after(posted->tail);
+  if (posted->tail == posted->head) posted->full = 1;
+  barrier();
+  descriptor->south_owns = 1;
+}
+
+int ioq_worked(struct ioq *ioq) {
+  volatile struct ioq_index *worked = &ioq->memory.worked;
+  if (worked->head == worked->tail && !worked->full) return -1;
+  /* The index moves before its descriptor is given back. */
+  if (ioq->memory.ring[worked->head].south_owns) return -1;
+  barrier();
+  return (int)worked->head;
+}
+
+void ioq_take(struct ioq *ioq) {
+  pop(&ioq->memory.worked);
+  pop(&ioq->memory.posted);
+}
+
+void ioq_give_back(struct ioq *ioq) {
+  volatile struct ioq_descriptor *descriptor = &ioq->memory.ring[ioq->memory.worked.head];
+  pop(&ioq->memory.worked);
+  barrier();
+  descriptor->south_owns = 1;
+}
