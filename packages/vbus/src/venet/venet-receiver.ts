@@ -57,7 +57,7 @@ export class VenetReceiver implements Disposable {
       if (this.#closed || this.#iterator.seek("tail") !== 0 || !this.#iterator.mine || !this.#iterator.valid) break;
       const written = this.#put(frame);
       this.#iterator.len = written === undefined ? 0 : this.#isSg ? this.#iterator.len : written;
-      this.#iterator.push();
+      if (this.#iterator.push() !== 0) break;
       this.#untold++;
       if (written === undefined) continue;
       counters.rxFrames++;

@@ -77,7 +77,8 @@ export class VenetTransmitter implements Disposable {
         this.#waiting = true;
         break;
       }
-      this.#iterator.push();
+      // A ring that says that it is full, by the guest's word: the frame stays on it, and isn't sent for ever.
+      if (this.#iterator.push() !== 0) break;
       this.#parts.completed(this.#cookie);
       if (++this.#untold >= this.#parts.mitigation()) this.#tell(ring);
     }

@@ -4,8 +4,9 @@ import { Gateway, LearningSwitch, Loopback, type NetworkBackend } from "@virtspa
 import { gpa } from "@virtspace/virt-address-space";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { BridgedMachine } from "../bridge/bridge-scenarios.ts";
+import { IndexOffset, IoqOffset } from "../ioq/ioq-layout.ts";
 import { Venet } from "./venet.ts";
-import { EventCapability, SgCapability, SgFlag, VenetCall, VenetGroup, VenetSg } from "./venet-abi.ts";
+import { EventCapability, SgCapability, SgFlag, VenetCall, VenetGroup, VenetSg, VenetShm } from "./venet-abi.ts";
 
 const [MAC, OTHER] = [0x5254_0000_0001, 0x5254_0000_0002] as const;
 
@@ -114,6 +115,26 @@ test("a gateway answers ARP through it", async () => {
   await machine.settle();
   const [answer = new Uint8Array()] = frames;
   expect([frames.length, [...answer.subarray(20, 22)], [...answer.subarray(28, 32)]]).toEqual([1, [0, 2], [10, 0, 2, 2]]);
+});
+
+test("a ring that says that it is full takes no frame, and gives none again and again", async () => {
+  const { machine, nic, device, venet } = await box(new Loopback());
+  const rings = new Map<number, number>();
+  const shm = device.shm.bind(device);
+  device.shm = (id, ptr, ...rest) => {
+    rings.set(id, ptr);
+    return shm(id, ptr, ...rest);
+  };
+  expect([nic.open(), nic.call(VenetCall.linkUp)]).toEqual([0, 0]);
+  const lie = (id: number): boolean => machine.memory.writeU8(gpa((rings.get(id) as number) + IoqOffset.inuse + IndexOffset.full), 1);
+  expect(lie(VenetShm.tx)).toBe(true);
+  nic.send(frame(OTHER, MAC));
+  await machine.settle();
+  expect([venet.counters.txFrames, venet.counters.rxFrames]).toEqual([1, 1]);
+  expect(lie(VenetShm.rx)).toBe(true);
+  nic.send(frame(OTHER, MAC));
+  await machine.settle();
+  expect(venet.counters.rxFrames).toBe(1);
 });
 
 describe("the order of things", () => {
