@@ -72,13 +72,18 @@ void ioq_post(struct ioq *ioq, const void *buffer, u32 length) {
 int ioq_worked(struct ioq *ioq) {
   volatile struct ioq_index *worked = &ioq->memory.worked;
   if (worked->head == worked->tail && !worked->full) return -1;
-  /* The index moves before its descriptor is given back. */
-  if (ioq->memory.ring[worked->head].south_owns) return -1;
+  /*
+   * The index moves before its descriptor is given back. And a south that fills the ring while places are taken may say that it is full
+   * a moment after it was: what was taken is not valid any more, and not taken for what came back.
+   */
+  volatile struct ioq_descriptor *descriptor = &ioq->memory.ring[worked->head];
+  if (descriptor->south_owns || !descriptor->valid) return -1;
   barrier();
   return (int)worked->head;
 }
 
 void ioq_take(struct ioq *ioq) {
+  ioq->memory.ring[ioq->memory.worked.head].valid = 0;
   pop(&ioq->memory.worked);
   pop(&ioq->memory.posted);
 }
