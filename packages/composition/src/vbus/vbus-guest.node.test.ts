@@ -187,13 +187,12 @@ describe.each([
     expect([venet.counters.rxFrames, venet.counters.txFrames, venet.counters.drops]).toEqual([26, 26, {}]);
     const { events, qnotify, notify, inject, bridgecalls: called, buscalls } = bridge.counters;
     expect([called, buscalls]).toEqual([bridgecalls, 6]);
-    // Each exchange waits for its answer: a signal of the guest's, one of the card's, and an event by an interrupt, at the least.
-    expect(inject).toBeGreaterThanOrEqual(26);
-    expect(notify).toBeGreaterThanOrEqual(26);
+    // An engine in this thread stands still while the card works: each exchange is a signal of the guest's, one of the card's, and an
+    // event by an interrupt. A vCPU on a processor of its own may find the answer before anybody calls.
+    const least = hypervisor.name === "v86" ? 26 : 1;
+    for (const count of [inject, notify, qnotify, machine.machine.counters.interrupts]) expect(count).toBeGreaterThanOrEqual(least);
     expect(events).toBe(notify + 1);
-    expect(qnotify).toBeGreaterThanOrEqual(26);
     expect(qnotify).toBeLessThanOrEqual(events);
-    expect(machine.machine.counters.interrupts).toBeGreaterThanOrEqual(26);
   });
 
   run(`beside a virtio-net card, each with a lease of its own${reason}`, async () => {
