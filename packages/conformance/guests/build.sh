@@ -20,4 +20,4 @@ build() {
 }
 build hello hello.c
 build count count.c
-build net net.c virtio-net.c
+build net net.c virtio-net.c venet.c vbus.c ioq.c

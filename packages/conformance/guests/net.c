@@ -1,9 +1,11 @@
 /*
- * Gets an address by DHCP, finds its gateway, pings it and echoes UDP.
+ * Gets an address by DHCP, finds its gateway, pings it and echoes UDP: on a virtio-net card, on a venet, or on each of them.
  *
- * Options: virtio_mmio.device=4K@0xd0000000:5 (as Linux takes it), packed, ping=4 (so many), udp=0 (so many datagrams to the gateway's
- * echo port, and back), exit (done after that; else it answers ARP, pings and UDP at port 7 for good).
+ * Options: virtio_mmio.device=4K@0xd0000000:5 (as Linux takes it), packed; vbus.bridge=64@0xd0100000:0x700:10 (a bridge's window, its first
+ * port, its line), pieces (frames in pieces), slow (no calls by a port); ping=4 (so many), udp=0 (so many datagrams to the gateway's echo
+ * port, and back), exit (done after that; else it answers ARP, pings and UDP at port 7 for good).
  */
+#include "venet.h"
 #include "virtio-net.h"
 
 enum {
@@ -14,15 +16,23 @@ enum {
   TRANSACTION = 0x76697274, PAYLOAD_BYTES = 32,
 };
 
-static u8 own_mac[6], gateway_mac[6];
 static const u8 everybody[6] = {255, 255, 255, 255, 255, 255};
-static u32 own_ip, gateway_ip;
 
-/* What the loop waits for. */
-static struct {
-  u32 dhcp, offered, router, server;
-  int arp, echo, datagram;
-} came;
+/* Each card has an address of its own, and a gateway. */
+struct station {
+  const struct card *card;
+  u8 gateway_mac[6];
+  u32 ip, gateway_ip;
+  /* What the loop waits for. */
+  struct {
+    u32 dhcp, offered, router, server;
+    int arp, echo, datagram;
+  } came;
+};
+static struct station stations[2];
+static u32 cards;
+/* The one whose turn it is. */
+static struct station *own = stations;
 
 static u32 get16(const u8 *at) { return (u32)at[0] << 8 | at[1]; }
 static u32 get32(const u8 *at) { return get16(at) << 16 | get16(at + 2); }
@@ -62,9 +72,9 @@ static void print_mac(const u8 *mac) {
 }
 
 static u8 *ethernet(const u8 *to, u32 kind) {
-  u8 *frame = net_frame();
+  u8 *frame = own->card->frame();
   memcpy(frame, to, 6);
-  memcpy(frame + 6, own_mac, 6);
+  memcpy(frame + 6, own->card->mac, 6);
   put16(frame + 12, kind);
   return frame;
 }
@@ -79,10 +89,10 @@ static void send_ip(u8 *payload, u32 length, u32 protocol, u32 to) {
   put16(header + 2, IP_BYTES + length);
   header[8] = 64;
   header[9] = (u8)protocol;
-  put32(header + 12, own_ip);
+  put32(header + 12, own->ip);
   put32(header + 16, to);
   put16(header + 10, ~sum(header, IP_BYTES) & 0xffff);
-  net_send(ETHERNET_BYTES + IP_BYTES + length);
+  own->card->send(ETHERNET_BYTES + IP_BYTES + length);
 }
 
 /* A datagram without a checksum of its own, which IPv4 allows. */
@@ -100,11 +110,11 @@ static void send_arp(u32 operation, const u8 *mac, u32 to) {
   put32(packet, 0x00010800);
   put16(packet + 4, 0x0604);
   put16(packet + 6, operation);
-  memcpy(packet + 8, own_mac, 6);
-  put32(packet + 14, own_ip);
+  memcpy(packet + 8, own->card->mac, 6);
+  put32(packet + 14, own->ip);
   memcpy(packet + 18, mac, 6);
   put32(packet + 24, to);
-  net_send(ETHERNET_BYTES + ARP_BYTES);
+  own->card->send(ETHERNET_BYTES + ARP_BYTES);
 }
 
 static void send_dhcp(u32 kind) {
@@ -114,7 +124,7 @@ static void send_dhcp(u32 kind) {
   put32(message + 4, TRANSACTION);
   /* The answer is to be broadcast: there is no address yet. */
   put16(message + 10, 0x8000);
-  memcpy(message + 28, own_mac, 6);
+  memcpy(message + 28, own->card->mac, 6);
   put32(message + 236, 0x63825363);
   u8 *option = message + DHCP_BYTES;
   *option++ = 53;
@@ -123,11 +133,11 @@ static void send_dhcp(u32 kind) {
   if (kind == REQUEST) {
     *option++ = 50;
     *option++ = 4;
-    put32(option, came.offered);
+    put32(option, own->came.offered);
     option += 4;
     *option++ = 54;
     *option++ = 4;
-    put32(option, came.server);
+    put32(option, own->came.server);
     option += 4;
   }
   *option++ = 55;
@@ -140,8 +150,8 @@ static void send_dhcp(u32 kind) {
 
 static void dhcp(const u8 *message, u32 length) {
   if (length < DHCP_BYTES || message[0] != 2 || get32(message + 4) != TRANSACTION || get32(message + 236) != 0x63825363) return;
-  if (!same(message + 28, own_mac, 6)) return;
-  came.offered = get32(message + 16);
+  if (!same(message + 28, own->card->mac, 6)) return;
+  own->came.offered = get32(message + 16);
   u32 kind = 0;
   for (u32 at = DHCP_BYTES; at < length && message[at] != 255;) {
     if (message[at] == 0) {
@@ -152,25 +162,25 @@ static void dhcp(const u8 *message, u32 length) {
     const u8 *value = message + at + 2;
     u32 bytes = message[at + 1];
     if (message[at] == 53 && bytes == 1) kind = value[0];
-    if (message[at] == 3 && bytes >= 4) came.router = get32(value);
-    if (message[at] == 54 && bytes == 4) came.server = get32(value);
+    if (message[at] == 3 && bytes >= 4) own->came.router = get32(value);
+    if (message[at] == 54 && bytes == 4) own->came.server = get32(value);
     at += 2 + bytes;
   }
-  came.dhcp = kind;
+  own->came.dhcp = kind;
 }
 
 static void arp(const u8 *packet, u32 length) {
-  if (length < ARP_BYTES || get32(packet) != 0x00010800 || own_ip == 0 || get32(packet + 24) != own_ip) return;
+  if (length < ARP_BYTES || get32(packet) != 0x00010800 || own->ip == 0 || get32(packet + 24) != own->ip) return;
   if (get16(packet + 6) == 1) send_arp(2, packet + 8, get32(packet + 14));
-  else if (get32(packet + 14) == gateway_ip) {
-    memcpy(gateway_mac, packet + 8, 6);
-    came.arp = 1;
+  else if (get32(packet + 14) == own->gateway_ip) {
+    memcpy(own->gateway_mac, packet + 8, 6);
+    own->came.arp = 1;
   }
 }
 
 static void icmp(const u8 *message, u32 length, const u8 *mac, u32 from) {
   if (length < ICMP_BYTES || sum(message, length) != 0xffff) return;
-  if (message[0] == ECHO_REPLY && from == gateway_ip) came.echo = (int)get16(message + 6);
+  if (message[0] == ECHO_REPLY && from == own->gateway_ip) own->came.echo = (int)get16(message + 6);
   if (message[0] != ECHO_REQUEST) return;
   u8 *reply = ip(mac);
   memcpy(reply, message, length);
@@ -186,7 +196,7 @@ static void udp(const u8 *datagram, u32 length, const u8 *mac, u32 from) {
   if (bytes < UDP_BYTES || bytes > length) return;
   u32 port = get16(datagram + 2);
   if (port == DHCP_CLIENT) dhcp(datagram + UDP_BYTES, bytes - UDP_BYTES);
-  if (port == OWN_PORT && from == gateway_ip) came.datagram = 1;
+  if (port == OWN_PORT && from == own->gateway_ip) own->came.datagram = 1;
   if (port != ECHO_PORT) return;
   u8 *payload = ip(mac) + UDP_BYTES;
   memcpy(payload, datagram + UDP_BYTES, bytes - UDP_BYTES);
@@ -199,56 +209,67 @@ static void ipv4(const u8 *packet, u32 length, const u8 *mac) {
   if (whole < IP_BYTES || whole > length || whole > FRAME_BYTES - ETHERNET_BYTES) return;
   /* No fragments: nobody here sends any. */
   if ((get16(packet + 6) & 0x3fff) != 0) return;
-  if (own_ip != 0 && to != own_ip && to != 0xffffffff) return;
-  if (packet[9] == ICMP && to == own_ip) icmp(packet + IP_BYTES, whole - IP_BYTES, mac, from);
+  if (own->ip != 0 && to != own->ip && to != 0xffffffff) return;
+  if (packet[9] == ICMP && to == own->ip) icmp(packet + IP_BYTES, whole - IP_BYTES, mac, from);
   if (packet[9] == UDP) udp(packet + IP_BYTES, whole - IP_BYTES, mac, from);
 }
 
-/* Handles what has come; waits where nothing has. */
-static void turn(void) {
+/* Handles a frame of its card's, if one has come. */
+static int answer(void) {
   u8 *frame;
-  u32 length = net_receive(&frame);
-  if (length == 0) {
-    net_wait();
-    return;
-  }
-  if (length >= ETHERNET_BYTES && (same(frame, own_mac, 6) || same(frame, everybody, 6))) {
+  u32 length = own->card->receive(&frame);
+  if (length == 0) return 0;
+  if (length >= ETHERNET_BYTES && (same(frame, own->card->mac, 6) || same(frame, everybody, 6))) {
     u32 kind = get16(frame + 12);
     if (kind == ARP) arp(frame + ETHERNET_BYTES, length - ETHERNET_BYTES);
     if (kind == IPV4) ipv4(frame + ETHERNET_BYTES, length - ETHERNET_BYTES, frame + 6);
   }
-  net_done();
+  own->card->done();
+  return 1;
 }
+
+/* Whoever waits, all cards are looked at; where nothing has come on any, for an interrupt. */
+static void turn(void) {
+  struct station *waiting = own;
+  int answered = 0;
+  for (own = stations; own < stations + cards; own++) answered |= answer();
+  own = waiting;
+  if (!answered) interrupts_wait();
+}
+
+static void begin_line(void) { print(own->card->prefix); }
 
 static void lease(void) {
   /* Somebody else may be given what was offered: then it begins anew. */
-  while (came.dhcp != ACCEPTED) {
-    came.dhcp = 0;
+  while (own->came.dhcp != ACCEPTED) {
+    own->came.dhcp = 0;
     send_dhcp(DISCOVER);
-    while (came.dhcp != OFFER) turn();
+    while (own->came.dhcp != OFFER) turn();
     send_dhcp(REQUEST);
-    while (came.dhcp == OFFER) turn();
+    while (own->came.dhcp == OFFER) turn();
   }
-  own_ip = came.offered;
-  gateway_ip = came.router != 0 ? came.router : came.server;
+  own->ip = own->came.offered;
+  own->gateway_ip = own->came.router != 0 ? own->came.router : own->came.server;
+  begin_line();
   print("lease: ");
-  print_ip(own_ip);
+  print_ip(own->ip);
   print(", gateway ");
-  print_ip(gateway_ip);
+  print_ip(own->gateway_ip);
   print("\n");
 }
 
 static void find_gateway(void) {
   static const u8 nobody[6];
-  send_arp(1, nobody, gateway_ip);
-  while (!came.arp) turn();
+  send_arp(1, nobody, own->gateway_ip);
+  while (!own->came.arp) turn();
+  begin_line();
   print("gateway is at ");
-  print_mac(gateway_mac);
+  print_mac(own->gateway_mac);
   print("\n");
 }
 
 static void ping(u32 number) {
-  u8 *message = ip(gateway_mac);
+  u8 *message = ip(own->gateway_mac);
   for (u32 i = 0; i < ICMP_BYTES + PAYLOAD_BYTES; i++) message[i] = (u8)i;
   message[0] = ECHO_REQUEST;
   message[1] = 0;
@@ -256,59 +277,95 @@ static void ping(u32 number) {
   put16(message + 4, 1);
   put16(message + 6, number);
   put16(message + 2, ~sum(message, ICMP_BYTES + PAYLOAD_BYTES) & 0xffff);
-  came.echo = -1;
-  send_ip(message, ICMP_BYTES + PAYLOAD_BYTES, ICMP, gateway_ip);
-  while (came.echo != (int)number) turn();
+  own->came.echo = -1;
+  send_ip(message, ICMP_BYTES + PAYLOAD_BYTES, ICMP, own->gateway_ip);
+  while (own->came.echo != (int)number) turn();
+  begin_line();
   print("ping ");
   print_number(number);
   print(": answered\n");
 }
 
 static void echo(void) {
-  u8 *payload = ip(gateway_mac) + UDP_BYTES;
+  u8 *payload = ip(own->gateway_mac) + UDP_BYTES;
   memset(payload, 'v', PAYLOAD_BYTES);
-  came.datagram = 0;
-  send_udp(payload, PAYLOAD_BYTES, OWN_PORT, ECHO_PORT, gateway_ip);
-  while (!came.datagram) turn();
+  own->came.datagram = 0;
+  send_udp(payload, PAYLOAD_BYTES, OWN_PORT, ECHO_PORT, own->gateway_ip);
+  while (!own->came.datagram) turn();
 }
 
-void guest_main(u32 magic, u32 information);
-void guest_main(u32 magic, u32 information) {
-  const char *line = command_line(magic, information);
-  u32 base = 0xd0000000, irq = 5;
-  const char *device = option(line, "virtio_mmio.device");
-  if (device != 0) {
-    while (*device != 0 && *device != '@') device++;
-    if (*device == '@') device++;
-    base = number_at(&device);
-    if (*device == ':') device++;
-    irq = number_at(&device);
+/* Reads size@number:number..., as Linux is told of devices. 0: it isn't there. */
+static int place(const char *at, u32 *numbers, u32 count) {
+  if (at == 0) return 0;
+  while (*at != 0 && *at != ' ' && *at != '@') at++;
+  for (u32 i = 0; i < count && (*at == '@' || *at == ':'); i++) {
+    at++;
+    numbers[i] = number_at(&at);
   }
-  interrupts_off();
-  interrupts_set_up();
-  if (irq > 15 || !net_open(base, (int)irq, option(line, "packed") != 0)) {
+  return 1;
+}
+
+static void open_virtio(const char *line, u32 base, u32 irq) {
+  if (irq > 15 || !virtio_net_open(base, (int)irq, option(line, "packed") != 0)) {
     print("there is no virtio-net at 0x");
     print_hex(base, 8);
     print("\n");
     leave(1);
   }
-  memcpy(own_mac, net_mac(), 6);
   print("virtio-net at 0x");
   print_hex(base, 8);
   print(", line ");
   print_number(irq);
-  print(net_is_packed() ? ", packed rings, " : ", split rings, ");
-  print_mac(own_mac);
+  print(virtio_net_is_packed() ? ", packed rings, " : ", split rings, ");
+  print_mac(virtio_net.mac);
   print("\n");
+  stations[cards++].card = &virtio_net;
+}
+
+static void open_venet(const char *line, const struct vbus_place *at) {
+  if (at->line > 15 || !vbus_open(at, option(line, "slow") != 0)) {
+    print("there is no vbus bridge at 0x");
+    print_hex(at->window, 8);
+    print("\n");
+    leave(1);
+  }
+  if (!venet_open(option(line, "pieces") != 0)) {
+    print("the venet can't be used\n");
+    leave(1);
+  }
+  print("venet at 0x");
+  print_hex(at->window, 8);
+  print(", line ");
+  print_number(at->line);
+  print(venet_has_pieces() ? ", frames in pieces, " : ", ");
+  print_mac(venet.mac);
+  print("\n");
+  stations[cards++].card = &venet;
+}
+
+static void be_busy(u32 pings, u32 datagrams) {
   lease();
   find_gateway();
-  u32 pings = number_option(line, "ping", 4), datagrams = number_option(line, "udp", 0);
   for (u32 i = 1; i <= pings; i++) ping(i);
   for (u32 i = 0; i < datagrams; i++) echo();
-  if (datagrams > 0) {
-    print_number(datagrams);
-    print(" datagrams came back\n");
-  }
+  if (datagrams == 0) return;
+  begin_line();
+  print_number(datagrams);
+  print(" datagrams came back\n");
+}
+
+void guest_main(u32 magic, u32 information);
+void guest_main(u32 magic, u32 information) {
+  const char *line = command_line(magic, information);
+  u32 virtio[] = {0xd0000000, 5}, bridge[] = {0, 0, 16};
+  int has_virtio = place(option(line, "virtio_mmio.device"), virtio, 2), has_bridge = place(option(line, "vbus.bridge"), bridge, 3);
+  interrupts_off();
+  interrupts_set_up();
+  if (has_virtio || !has_bridge) open_virtio(line, virtio[0], virtio[1]);
+  if (has_bridge) open_venet(line, &(struct vbus_place){bridge[0], bridge[1], bridge[2]});
+  u32 pings = number_option(line, "ping", 4), datagrams = number_option(line, "udp", 0);
+  for (; own < stations + cards; own++) be_busy(pings, datagrams);
+  own = stations;
   if (option(line, "exit") != 0) leave(0);
   print("answering\n");
   for (;;) turn();

@@ -139,7 +139,7 @@ static u32 features(u32 half, u32 wanted) {
 
 static void came(void) { set(INTERRUPT_ACKNOWLEDGE, get(INTERRUPT_STATUS)); }
 
-int net_open(u32 at, int line, int want_packed) {
+int virtio_net_open(u32 at, int line, int want_packed) {
   base = at;
   if (get(MAGIC) != 0x74726976 || get(VERSION) != 2 || get(DEVICE) != 1) return 0;
   set(STATUS, 0);
@@ -160,42 +160,42 @@ int net_open(u32 at, int line, int want_packed) {
   return 1;
 }
 
-int net_is_packed(void) { return packed; }
-const u8 *net_mac(void) { return mac; }
+int virtio_net_is_packed(void) { return packed; }
 
-u8 *net_frame(void) {
+/* Interrupts are off but for the wait: what came before it ends it at once. */
+static u8 *frame(void) {
   u32 length;
   for (;;) {
     for (int slot = take(1, &length); slot >= 0; slot = take(1, &length)) free_slots |= (u16)(1 << slot);
     for (sending = 0; sending < SIZE; sending++)
       if (free_slots & (1 << sending)) return buffers[1][sending] + HEADER_BYTES;
-    net_wait();
+    interrupts_wait();
   }
 }
 
-void net_send(u32 length) {
+static void send(u32 length) {
   memset(buffers[1][sending], 0, HEADER_BYTES);
   free_slots &= (u16)~(1 << sending);
   offer(1, sending, HEADER_BYTES + length, 0);
   notify(1);
 }
 
-u32 net_receive(u8 **frame) {
-  u32 length;
-  received = take(0, &length);
-  if (received < 0) return 0;
-  *frame = buffers[0][received] + HEADER_BYTES;
-  if (length > HEADER_BYTES) return length - HEADER_BYTES;
-  net_done();
-  return 0;
-}
-
-void net_done(void) {
+static void done(void) {
   if (received < 0) return;
   offer(0, (u32)received, BUFFER_BYTES, WRITE);
   received = -1;
   notify(0);
 }
 
-/* Interrupts are off here but for the wait: what came before it ends it at once. */
-void net_wait(void) { interrupts_wait(); }
+static u32 receive(u8 **frame) {
+  u32 length;
+  received = take(0, &length);
+  if (received < 0) return 0;
+  *frame = buffers[0][received] + HEADER_BYTES;
+  if (length > HEADER_BYTES) return length - HEADER_BYTES;
+  done();
+  return 0;
+}
+
+/* Its lines have no name before them: it was here first. */
+const struct card virtio_net = {"", mac, frame, send, receive, done};

@@ -65,5 +65,5 @@ export type {
 export { type VenetSurroundings, venet } from "./venet/plugin.ts";
 export { Venet, type VenetOptions } from "./venet/venet.ts";
 export * from "./venet/venet-abi.ts";
-export type { VenetState, WaitingEvents } from "./venet/venet-state.ts";
 export { VenetCounters, type VenetDropReason } from "./venet/venet-counters.ts";
+export type { VenetState, WaitingEvents } from "./venet/venet-state.ts";

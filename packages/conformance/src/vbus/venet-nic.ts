@@ -252,7 +252,10 @@ export class VenetNic {
     const query = heap.take(L4roQuery.size);
     const asked = this.#device.call(VenetCall.l4roQuery, query, L4roQuery.size);
     if (isErrno(asked)) return asked;
-    const [pool, pages] = [L4roQuery.pool, L4roQuery.pages].map((at) => heap.space.readU32(advance(query, at)) as number) as [number, number];
+    const [pool, pages] = [L4roQuery.pool, L4roQuery.pages].map((at) => heap.space.readU32(advance(query, at)) as number) as [
+      number,
+      number,
+    ];
     this.#pools.l4ro = heap.take(this.#size * SG_BYTES);
     const shared = this.#device.share(pool, this.#pools.l4ro, this.#size * SG_BYTES);
     if (isErrno(shared)) return shared;

@@ -157,7 +157,10 @@ export class Vbus {
       if (attribute?.show() === value) continue;
       const result = typeof value === "string" ? (attribute?.store?.(value) ?? "ENOENT") : "EINVAL";
       if (isErrno(result))
-        throw new VbusError("state-mismatch", `${shown.name} takes no ${name} of ${String(value)} (${result}): give it a device like the one it had`);
+        throw new VbusError(
+          "state-mismatch",
+          `${shown.name} takes no ${name} of ${String(value)} (${result}): give it a device like the one it had`,
+        );
     }
   }
 

@@ -116,7 +116,10 @@ export class IoqIterator {
     const next = this.#after(this.#position);
     for (const index of this.#moved) {
       this.#ioq.setPosition(index, IndexOffset.tail, next);
-      if (this.#ioq.position(index, IndexOffset.head) === next) this.#ioq.setFull(index, true);
+      if (this.#ioq.position(index, IndexOffset.head) !== next) continue;
+      this.#ioq.setFull(index, true);
+      // A pop between the look and the word has said before it that there is room: it would be full with nothing to pop.
+      if (this.#ioq.position(index, IndexOffset.head) !== next) this.#ioq.setFull(index, false);
     }
     return this.#pass(next);
   }

@@ -1,6 +1,6 @@
 import { fc, test as property } from "@fast-check/vitest";
 import { gpa, sharedMemory, VirtAddressSpace } from "@virtspace/virt-address-space";
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { isErrno } from "../errno/errno.ts";
 import { Turns } from "../host/turns-scenarios.ts";
 import { VbusMemctx } from "../memory/vbus-memctx.ts";
@@ -8,7 +8,7 @@ import type { VbusShm } from "../memory/vbus-shm.ts";
 import { ShmSignal } from "../signal/shm-signal.ts";
 import { Ioq } from "./ioq.ts";
 import type { IoqIterator } from "./ioq-iterator.ts";
-import { IoqOffset, ioqSize } from "./ioq-layout.ts";
+import { IndexOffset, IoqOffset, ioqSize } from "./ioq-layout.ts";
 
 const RING = 0x1000;
 const COUNT = 4;
@@ -89,6 +89,27 @@ test("a ring is full when it has them all, and takes no more until one is popped
   expect([north.used("valid"), north.remaining("valid"), post.push()]).toEqual([COUNT, 0, "EINVAL"]);
   expect(at(south.iterator("valid"), "head").pop()).toBe(0);
   expect([north.used("valid"), at(north.iterator("valid"), "tail").push()]).toEqual([COUNT - 1, 0]);
+});
+
+test("a pop by another thread in the midst of the push that fills a ring leaves it with room", () => {
+  const { north, south } = ends();
+  const post = at(north.iterator("valid", { autoUpdate: true }), "tail");
+  for (let i = 0; i < COUNT; i++) post.push();
+  const work = at(south.iterator("inuse", { autoUpdate: true }), "tail");
+  for (let i = 1; i < COUNT; i++) work.push();
+  const [done, reap] = (["valid", "inuse"] as const).map((index) => at(north.iterator(index, { keepOwner: true }), "head")) as [
+    IoqIterator,
+    IoqIterator,
+  ];
+  const { store } = Atomics;
+  const popped: unknown[] = [];
+  const interleaved = (array: Int32Array, offset: number, value: number): number => {
+    if (offset === IoqOffset.inuse + IndexOffset.full && popped.length === 0) popped.push(reap.pop(), done.pop());
+    return store(array, offset, value);
+  };
+  using _spy = vi.spyOn(Atomics, "store").mockImplementation(interleaved as typeof Atomics.store);
+  expect([work.push(), popped, north.used("inuse")]).toEqual([0, [0, 0], COUNT - 1]);
+  expect([post.push(), work.push(), north.used("inuse")]).toEqual([0, 0, COUNT]);
 });
 
 test("both indices move together where that is asked for", () => {

@@ -69,7 +69,7 @@ export class VenetReceiver implements Disposable {
         return true;
       }
       iterator.len = refusal === undefined ? frame.length : 0;
-      iterator.push();
+      if (iterator.push() !== 0) break;
       this.#untold++;
       if (refusal === "bad") continue;
       counters.rxFrames++;

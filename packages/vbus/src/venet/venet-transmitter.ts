@@ -80,7 +80,8 @@ export class VenetTransmitter implements Disposable {
         this.#waiting = true;
         break;
       }
-      this.#iterator.pop();
+      // A ring that the guest writes over meanwhile: the frame stays on it, and isn't sent for ever.
+      if (this.#iterator.pop() !== 0) break;
       this.#parts.completed(this.#cookie);
       if (++this.#untold >= mitigation()) this.#tell();
     }

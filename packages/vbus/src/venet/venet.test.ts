@@ -4,8 +4,9 @@ import { Gateway, LearningSwitch, Loopback, type NetworkBackend } from "@virtspa
 import { gpa } from "@virtspace/virt-address-space";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { BridgedMachine } from "../bridge/bridge-scenarios.ts";
+import { IndexOffset, IoqOffset } from "../ioq/ioq-layout.ts";
 import { Venet } from "./venet.ts";
-import { EventCapability, SgCapability, SgFlag, VenetCall, VenetGroup, VenetSg } from "./venet-abi.ts";
+import { EventCapability, SgCapability, SgFlag, VenetCall, VenetGroup, VenetSg, VenetShm } from "./venet-abi.ts";
 
 const [MAC, OTHER] = [0x5254_0000_0001, 0x5254_0000_0002] as const;
 
@@ -116,6 +117,22 @@ test("a gateway answers ARP through it", async () => {
   expect([frames.length, [...answer.subarray(20, 22)], [...answer.subarray(28, 32)]]).toEqual([1, [0, 2], [10, 0, 2, 2]]);
 });
 
+test("a ring that says that it is full takes no frame, and gives none again and again", async () => {
+  const { machine, nic, device, venet } = await box(new Loopback());
+  const rings = new Map<number, number>();
+  const shm = device.shm.bind(device);
+  device.shm = (id, ptr, ...rest) => {
+    rings.set(id, ptr);
+    return shm(id, ptr, ...rest);
+  };
+  expect([nic.open(), nic.call(VenetCall.linkUp)]).toEqual([0, 0]);
+  const lie = (id: number): boolean => machine.memory.writeU8(gpa((rings.get(id) as number) + IoqOffset.inuse + IndexOffset.full), 1);
+  expect(lie(VenetShm.rx)).toBe(true);
+  nic.send(frame(OTHER, MAC));
+  await machine.settle();
+  expect([venet.counters.txFrames, venet.counters.rxFrames, venet.counters.waits]).toEqual([0, 0, 2]);
+});
+
 describe("the order of things", () => {
   test("the link wants both rings, and goes up once and down once", async () => {
     const { nic, device } = await box(new Loopback());
@@ -140,6 +157,96 @@ describe("the order of things", () => {
     const { nic, device, machine } = await opened(new Loopback());
     expect(device.open(1)).toBe("EBUSY");
     expect([nic.close(), machine.bridge.openHandles, device.open(1)]).toEqual([0, 0, 0]);
+  });
+});
+
+test("headers that were mapped beforehand are found by their offsets, and only there", async () => {
+  const { machine, nic, frames, venet } = await opened(new Loopback(), MAC, { capabilities: { sg: SgCapability.sg | SgCapability.pmtd } });
+  for (let i = 0; i < 40; i++) {
+    expect(nic.send(frame(OTHER, MAC, 60 + i), { pieces: 3 })).toBe(true);
+    await machine.settle();
+  }
+  expect([frames.map(({ length }) => length), venet.counters.drops]).toEqual([Array.from({ length: 40 }, (_, i) => 60 + i), {}]);
+  expect(nic.call(VenetCall.pmtdQuery)).toBe(VenetShm.pmtdPool);
+});
+
+describe("large frames that come in", () => {
+  const LARGE = SgCapability.sg | SgCapability.tso4;
+  const segment = (length: number): Uint8Array => {
+    const bytes = frame(OTHER, MAC, length);
+    // IPv4 and TCP: enough for a switch that looks at nothing else.
+    bytes.set([0x08, 0x00, 0x45, 0, (length - 14) >> 8, (length - 14) & 255, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 2, 15, 10, 0, 2, 2], 12);
+    bytes[46] = 0x50;
+    return bytes;
+  };
+  const asLarge = (header: DataView): void => {
+    header.setUint32(VenetSg.flags, SgFlag.needsCsum | SgFlag.gso, true);
+    header.setUint16(VenetSg.csumStart, 34, true);
+    header.setUint16(VenetSg.csumOffset, 16, true);
+    header.setUint16(VenetSg.gsoHeader, 54, true);
+    header.setUint16(VenetSg.gsoSize, 1460, true);
+  };
+
+  test("go on in pages, which the header names by the guest's own words", async () => {
+    const headers: { length: number; count: number; size: number }[] = [];
+    const network = new LearningSwitch({ whenFull: "wait" });
+    const sender = await opened(network, MAC, { capabilities: { sg: LARGE }, bufferBytes: 20_000 });
+    const frames: Uint8Array[] = [];
+    const { machine, nic, venet } = await opened(network, OTHER, {
+      capabilities: { sg: LARGE, l4ro: LARGE },
+      onFrame: (each, header) => {
+        frames.push(each);
+        if (header !== undefined)
+          headers.push({
+            length: header.getUint32(VenetSg.len, true),
+            count: header.getUint32(VenetSg.count, true),
+            size: header.getUint16(VenetSg.gsoSize, true),
+          });
+      },
+    });
+    expect([sender.nic.granted.sg, nic.granted.l4ro]).toEqual([LARGE, LARGE]);
+    for (let i = 0; i < 40; i++) {
+      expect(sender.nic.send(segment(18_000 + i), { describe: asLarge })).toBe(true);
+      await sender.machine.settle();
+      await machine.settle();
+    }
+    // A buffer of 1514 bytes, and five pages of 4096.
+    expect([headers.length, headers[0], venet.counters.drops]).toEqual([40, { length: 18_000, count: 6, size: 1460 }, {}]);
+    expect(frames.at(-1)).toEqual(segment(18_039));
+  });
+
+  test("wait for pages while there are too few, and are dropped where no pages will do", async () => {
+    const network = new LearningSwitch({ whenFull: "wait" });
+    const sender = await opened(network, MAC, { capabilities: { sg: LARGE }, bufferBytes: 20_000 });
+    const small = await opened(network, OTHER, { capabilities: { sg: LARGE, l4ro: LARGE }, pageBytes: 64 });
+    sender.nic.send(segment(2600), { describe: asLarge });
+    sender.nic.send(segment(18_000), { describe: asLarge });
+    sender.nic.send(segment(2000), { describe: asLarge });
+    await sender.machine.settle();
+    await small.machine.settle();
+    // 1514 and 16 pages of 64 bytes would be 2538: the first and the second are in too many pieces for a header of 16.
+    expect([small.nic.received, small.venet.counters.drops]).toEqual([1, { "too-many-pieces": 2 }]);
+    expect(small.frames.map(({ length }) => length)).toEqual([2000]);
+
+    const held = await opened(network, OTHER + 1, { capabilities: { sg: LARGE, l4ro: LARGE }, pageBytes: 1024, size: 4 });
+    held.nic.send(frame(MAC, OTHER + 1)); // a flood waits for nobody: the switch has to know where it is
+    await held.machine.settle();
+    const interrupt = held.machine.guest.interrupt.bind(held.machine.guest);
+    held.machine.guest.interrupt = () => {};
+    const large = segment(4000);
+    large.set([0x52, 0x54, 0, 0, 0, 3]);
+    for (let i = 0; i < 3; i++) sender.nic.send(large, { describe: asLarge });
+    await sender.machine.settle();
+    await held.machine.settle();
+    // 4 pages: enough for one frame, until the guest gives them back.
+    expect([held.venet.counters.rxFrames, held.venet.counters.waits > 0]).toEqual([1, true]);
+    held.machine.guest.interrupt = interrupt;
+    for (let i = 0; i < 8; i++) held.machine.guest.interrupt(i);
+    for (let i = 0; i < 4; i++) {
+      await held.machine.settle();
+      await sender.machine.settle();
+    }
+    expect([held.frames.map(({ length }) => length), held.venet.counters.drops]).toEqual([[4000, 4000, 4000], {}]);
   });
 });
 
