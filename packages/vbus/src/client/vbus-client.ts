@@ -63,15 +63,12 @@ interface OpenSignal {
 export class VbusClient implements Disposable {
   readonly #options: VbusClientOptions;
   readonly #open = new Map<number, OpenDevice | OpenSignal>();
-  readonly #listening: Disposable;
+  #listening: Disposable | undefined;
   #nextHandle = 1;
   #shared = 0;
 
   constructor(options: VbusClientOptions) {
     this.#options = options;
-    this.#listening = options.bus.listen(({ kind, id }) => {
-      if (kind === "devdrop") this.#deviceGone(id);
-    });
   }
 
   /** How many handles are open. */
@@ -90,6 +87,7 @@ export class VbusClient implements Disposable {
     if (isErrno(connection)) return connection;
     if (!(connection instanceof VbusConnection)) return "EIO";
     const handle = this.#nextHandle++;
+    this.#listen();
     this.#open.set(handle, { kind: "device", id, version, name, connection, shared: [] });
     return handle;
   }
@@ -150,6 +148,8 @@ export class VbusClient implements Disposable {
 
   /** Closes all: the guest is gone, or begins anew. */
   reset(): void {
+    this.#listening?.[Symbol.dispose]();
+    this.#listening = undefined;
     for (const [handle, open] of [...this.#open]) {
       if (open.kind !== "device") continue;
       this.#open.delete(handle);
@@ -159,8 +159,14 @@ export class VbusClient implements Disposable {
 
   /** Closes all. Idempotent. */
   [Symbol.dispose](): void {
-    this.#listening[Symbol.dispose]();
     this.reset();
+  }
+
+  /** Who has nothing open has nothing to hear. */
+  #listen(): void {
+    this.#listening ??= this.#options.bus.listen(({ kind, id }) => {
+      if (kind === "devdrop") this.#deviceGone(id);
+    });
   }
 
   #device(handle: number): OpenDevice | undefined {
@@ -205,6 +211,7 @@ export class VbusClient implements Disposable {
     const made = bus.guard(name, () => ops?.connect(memctx, version) ?? "ENODEV");
     const connection = made instanceof VbusConnection ? made : new VbusConnection(GONE);
     const device: OpenDevice = { kind: "device", id, version, name, connection, shared: [] };
+    this.#listen();
     this.#open.set(handle, device);
     const shareAgain = (): void => {
       for (const { signal, ...place } of memory) {
