@@ -3,12 +3,12 @@
  *
  * @packageDocumentation
  */
-export { venet } from "@virtspace/vbus";
+export { venet, venetDevclass } from "@virtspace/vbus";
 export { virtioNet } from "@virtspace/virtio-net";
 export { type BootChoice, flat, linux, type MachineLayout, multiboot } from "./boot/boot-choice.ts";
 export { DeviceRack, type DeviceRackOptions } from "./device/device-rack.ts";
 export { type BridgeSlot, type DeviceSlot, DeviceSlots } from "./device/device-slots.ts";
-export { MachineBus, type MachineBusOptions } from "./device/machine-bus.ts";
+export { MachineBus, type MachineBusOptions, type MachineBusState } from "./device/machine-bus.ts";
 export {
   type AttachedDevice,
   type AttachedVbusDevice,

@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export { type AdminEvent, VbusAdmin } from "./admin/vbus-admin.ts";
 export * from "./bridge/bridge-abi.ts";
 export { BridgeCounters } from "./bridge/bridge-counters.ts";
 export { BridgeWindows, type BridgeWindowsOptions } from "./bridge/bridge-windows.ts";
@@ -62,6 +63,7 @@ export type {
   SharedState,
   SignalState,
 } from "./state/vbus-state.ts";
+export { venetDevclass } from "./venet/devclass.ts";
 export { type VenetSurroundings, venet } from "./venet/plugin.ts";
 export { Venet, type VenetOptions } from "./venet/venet.ts";
 export * from "./venet/venet-abi.ts";

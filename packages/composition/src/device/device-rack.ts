@@ -113,7 +113,18 @@ export class DeviceRack implements AsyncDisposable {
     const result = bus.bus.connect(device);
     if (isErrno(result)) throw failed(plugin, `the bus refused it (${result})`);
     stack.defer(() => bus.bus.disconnect(device));
+    bus.admin.adoptDevice(this.#freeName(plugin.name), device);
+    stack.defer(() => bus.admin.release(device));
     return { bus: "vbus", name: plugin.name, device };
+  }
+
+  /** Folders have names of their own, without spaces. */
+  #freeName(name: string): string {
+    const plain = name.replace(/[\s/]+/g, "-");
+    const taken = this.#options.bus?.admin.list("config/devices") ?? [];
+    let free = plain;
+    for (let number = 2; taken.includes(free); number++) free = `${plain}-${number}`;
+    return free;
   }
 
   /** A plug-in that never returns must not keep a machine from going. */

@@ -1,5 +1,6 @@
 /** What a machine is made of, as an author writes it. @module */
 
+import type { VbusAdmin } from "@virtspace/vbus";
 import type { RegionSpec } from "@virtspace/virt-address-space";
 import type { ContainerModule } from "inversify";
 import type { BootChoice } from "../boot/boot-choice.ts";
@@ -19,8 +20,11 @@ export interface MachineDescription {
   readonly hypervisor: HypervisorChoice;
   /** Devices, in the order of their addresses and lines. */
   readonly devices?: readonly MachineDevice[];
-  /** Whether it has a virtual bus; only where a device wants one, unless given. */
-  readonly vbus?: boolean;
+  /**
+   * Whether it has a virtual bus; only where a device wants one, unless given. A function is given the tree of it, to make devices and set
+   * attributes before the guest begins.
+   */
+  readonly vbus?: boolean | ((admin: VbusAdmin) => void);
   /** What its memory has besides RAM: ROM, memory that is shared with others, I/O windows. */
   readonly regions?: readonly RegionSpec[];
   /** Bindings of one's own, loaded behind the machine's: they may take the place of any part. */
@@ -37,7 +41,7 @@ const PARTS = {
   vcpus: "number",
   hypervisor: "object",
   devices: "object",
-  vbus: "boolean",
+  vbus: "any",
   regions: "object",
   modules: "object",
   stopMilliseconds: "number",
@@ -63,14 +67,16 @@ export function requireDescription(value: unknown): MachineDescription {
   for (const [part, kind] of Object.entries(PARTS)) {
     const given = description[part];
     if (given === undefined && OPTIONAL.has(part)) continue;
-    if (typeof given !== kind || given === null)
+    if ((kind !== "any" && typeof given !== kind) || given === null)
       throw bad(`its ${part} is ${given === undefined ? "missing" : "of another kind"}: give ${EXAMPLES[part as keyof typeof PARTS]}`);
   }
   for (const part of Object.keys(description))
     if (!(part in PARTS)) throw bad(`nobody knows its "${part}": it has ${Object.keys(PARTS).join(", ")}`);
-  const { hypervisor, boot, devices } = value as MachineDescription;
+  const { hypervisor, boot, devices, vbus } = value as MachineDescription;
   if (typeof hypervisor.open !== "function") throw bad(`its hypervisor can't be opened: give ${EXAMPLES.hypervisor}`);
   if (typeof boot.load !== "function") throw bad(`its boot loads nothing: give ${EXAMPLES.boot}`);
+  if (vbus !== undefined && typeof vbus !== "boolean" && typeof vbus !== "function")
+    throw bad(`its vbus is of another kind: give ${EXAMPLES.vbus}`);
   if (devices !== undefined && !Array.isArray(devices)) throw bad(`its devices are no list: give ${EXAMPLES.devices}`);
   devices?.forEach((device, index) => {
     if (!BUSES.has(device?.bus)) throw bad(`device ${index} is none: give what defineDevice, defineVbusDevice or injected returns`);
@@ -84,7 +90,7 @@ const EXAMPLES = {
   vcpus: "1",
   hypervisor: "v86() or kvm()",
   devices: "[virtioNet({ ... })]",
-  vbus: "true",
+  vbus: "true, or a function of its tree",
   regions: '[{ kind: "rom", name: "rom", base: gpa(0xf000_0000), memory }]',
   modules: "[new ContainerModule(...)]",
   stopMilliseconds: "5000",

@@ -18,7 +18,9 @@ export function devicesModule(container: Container): ContainerModule {
           if (!vbus) return undefined;
           const [memory, ports, vm, slots, host, notifier, log, teardown] = parts;
           const onFault = ({ name, cause }: VbusFault): void => log.error(`${name} failed`, { cause });
-          return teardown.use(new MachineBus({ machine, memory, ports, vm, host, notifier, onFault, slot: slots.takeBridge() }));
+          const bus = teardown.use(new MachineBus({ machine, memory, ports, vm, host, notifier, onFault, slot: slots.takeBridge() }));
+          if (typeof vbus === "function") vbus(bus.admin);
+          return bus;
         },
         [
           Service.Description,

@@ -5,6 +5,6 @@ import type { VbusDevice } from "./vbus-device.ts";
 export interface VbusDevclass {
   /** Its name: what is written to a new device's `type`. */
   readonly name: string;
-  /** Makes a device, on no bus yet; whoever asked for it has its first reference. */
-  create(): VbusDevice;
+  /** Makes a device, on no bus yet; whoever asked for it has its first reference. @param name - for people */
+  create(name: string): VbusDevice;
 }

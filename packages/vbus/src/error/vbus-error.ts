@@ -5,10 +5,11 @@
  * - `invalid-argument`: a value makes no sense
  * - `released`: the object is gone
  * - `device-failed`: a device's code threw where it should have answered
+ * - `refused`: a command of a script was; the message has its errno
  * - `bad-state`: what should be a saved state is none
  * - `state-mismatch`: a saved state wants what is not here
  */
-export type VbusErrorCode = "busy" | "invalid-argument" | "released" | "device-failed" | "bad-state" | "state-mismatch";
+export type VbusErrorCode = "busy" | "invalid-argument" | "released" | "device-failed" | "refused" | "bad-state" | "state-mismatch";
 
 /** An author's mistake; the message names the remedy. */
 export class VbusError extends Error {
