@@ -9,6 +9,7 @@ export { BridgeCounters } from "./bridge/bridge-counters.ts";
 export { BridgeWindows, type BridgeWindowsOptions } from "./bridge/bridge-windows.ts";
 export type { BusEvent } from "./bridge/event-queue.ts";
 export { VbusBridge, type VbusBridgeOptions } from "./bridge/vbus-bridge.ts";
+export { LocalConnector, type LocalConnectorOptions, type LocalShm } from "./client/local-connector.ts";
 export { type SignalRequest, VbusClient, type VbusClientOptions } from "./client/vbus-client.ts";
 export { Vbus, type VbusEntry, type VbusEvent, type VbusFault, type VbusOptions } from "./device/vbus.ts";
 export type { VbusAttribute } from "./device/vbus-attribute.ts";
