@@ -22,7 +22,19 @@ const MAY_IMPORT = {
   composition: "any",
   conformance: ["virt-address-space", "hypervisor", "virtio", "network", "virtio-net", "vbus", "pc-platform"],
   // What the command serves over vhost-user it still puts together by itself.
-  cli: ["composition", "network", "virtio", "virtio-net", "host-linux", "hypervisor", "kvm-core", "pc-platform", "v86-core", "vhost-user"],
+  cli: [
+    "composition",
+    "network",
+    "virtio",
+    "virtio-net",
+    "host-linux",
+    "hypervisor",
+    "kvm-core",
+    "pc-platform",
+    "v86-core",
+    "vbus",
+    "vhost-user",
+  ],
 };
 
 const NEUTRAL = ["virt-address-space", "hypervisor", "virtio", "network", "virtio-net", "vbus", "pc-platform"];

@@ -18,17 +18,19 @@ test.for([
   const { status, stdout, stderr } = run("--hypervisor", name);
   expect([status, stderr]).toEqual([0, ""]);
   const lines = stdout.split("\n");
-  expect(lines).toContain(`quickstart is held by its creator, ${name}, net`);
+  expect(lines).toContain(`quickstart is held by its creator, ${name}, quickstart's bus, net`);
+  const gatewayIs = expect.stringMatching(/gateway is at ([0-9a-f]{2}:?){6}$/);
+  const pings = (prefix: string): string[] => [1, 2, 3, 4].map((n) => `  | ${prefix}ping ${n}: answered`);
   expect(lines.filter((line) => line.startsWith("  |"))).toEqual([
     "  | virtio-net at 0xd0000000, line 5, split rings, 52:54:00:12:34:56",
-    "  | lease: 10.0.2.15, gateway 10.0.2.2",
-    expect.stringMatching(/gateway is at ([0-9a-f]{2}:?){6}$/),
-    ...[1, 2, 3, 4].map((n) => `  | ping ${n}: answered`),
-    "  | 1000 datagrams came back",
+    "  | venet at 0xd0100000, line 15, 52:54:00:12:34:57",
+    ...["  | lease: 10.0.2.15, gateway 10.0.2.2", gatewayIs, ...pings(""), "  | 1000 datagrams came back"],
+    ...["  | venet: lease: 10.0.2.16, gateway 10.0.2.2", gatewayIs, ...pings("venet: "), "  | venet: 1000 datagrams came back"],
   ]);
   expect(stdout).toMatch(
-    /the guest left with status 0\n.*round trips.*\n {2}card: 1007 frames sent, 1007 received; gateway: 4 pings, 2 DHCP/,
+    /the guest left with status 0\n.*round trips.*\n.*\n {2}virtio-net: 1007 frames sent, \d+ received; gateway: 8 pings, 4 DHCP/,
   );
+  expect(stdout).toContain("│        └─ venet -> config/devices/venet");
 });
 
 test("a hypervisor that is not there ends it", () => {

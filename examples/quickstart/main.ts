@@ -1,6 +1,6 @@
 /**
- * What `start` runs: a machine is put together, its guest gets a lease, pings the gateway and leaves. Nothing of the host is needed;
- * `--hypervisor kvm` runs the same guest and the same network card on /dev/kvm.
+ * What `start` runs: a machine is put together, its guest gets a lease and pings the gateway, by virtio-net and by venet, and leaves. Nothing of the host is needed;
+ * `--hypervisor kvm` runs the same guest and the same cards on /dev/kvm.
  */
 import { parseArgs } from "node:util";
 import { compose, type HypervisorChoice, kvm, v86 } from "@virtspace/composition";
@@ -19,16 +19,19 @@ if (choice === undefined) {
 }
 
 let line = "";
-let pinged = 0;
-let echoed = 0;
+const CARDS = ["virtio-net", "venet"] as const;
+/** When each card's last ping was answered, and when its datagrams had come back. */
+const pinged = { "virtio-net": 0, venet: 0 };
+const echoed = { "virtio-net": 0, venet: 0 };
 function onConsole(byte: number): void {
   if (byte !== 10) {
     line += String.fromCharCode(byte);
     return;
   }
   console.log(`  | ${line}`);
-  if (line.startsWith("ping ")) pinged = performance.now();
-  if (line.endsWith("datagrams came back")) echoed = performance.now();
+  const card = line.startsWith("venet: ") ? "venet" : "virtio-net";
+  if (line.includes("ping ")) pinged[card] = performance.now();
+  if (line.endsWith("datagrams came back")) echoed[card] = performance.now();
   line = "";
 }
 
@@ -44,6 +47,7 @@ try {
     for (const { start, end, region } of space.view().ranges)
       console.log(`  ${hex(start)} - ${hex(end - 1)}  ${region.kind.padEnd(3)}  ${region.name}`);
   }
+  if (machine.bus !== undefined) console.log(`the virtual bus\n${machine.bus.admin}`.trimEnd());
   console.log("the guest's console");
   machine.machine.run();
   const limit = AbortSignal.timeout(LIMIT_MILLISECONDS);
@@ -54,14 +58,19 @@ try {
   if (outcome.reason !== "left" || outcome.status !== 0)
     throw new Error(`the guest ended otherwise than it should: ${JSON.stringify(outcome)}`);
 
-  const [card] = machine.devices.map(({ device }) => device as VirtioNet);
-  const [received, sent] = card?.count() ?? [];
+  const card = machine.devices.find(({ bus }) => bus === "virtio")?.device as VirtioNet;
+  const [received, sent] = card.count();
   const { portAccesses, memoryAccesses, interrupts } = machine.machine.counters;
   console.log(`the guest left with status ${outcome.status}`);
-  if (echoed > pinged) console.log(`  ${Math.round((1000 * 1000) / (echoed - pinged))} round trips of UDP to the gateway a second`);
+  for (const name of CARDS) {
+    const took = echoed[name] - pinged[name];
+    if (took > 0) console.log(`  ${Math.round((1000 * 1000) / took)} round trips of UDP to the gateway a second through the ${name}`);
+  }
   console.log(
-    `  card: ${sent?.frames} frames sent, ${received?.frames} received; gateway: ${gateway.counters.echo} pings, ${gateway.counters.dhcp} DHCP messages`,
+    `  virtio-net: ${sent?.frames} frames sent, ${received?.frames} received; gateway: ${gateway.counters.echo} pings, ${gateway.counters.dhcp} DHCP messages`,
   );
+  const { events = 0, qnotify = 0, inject = 0 } = machine.bus?.bridge.counters ?? {};
+  console.log(`  vbus: ${events} events by ${qnotify} interrupts, ${inject} signals of the guest`);
   console.log(`  ${hypervisor.name}: ${memoryAccesses} accesses to memory windows, ${portAccesses} to ports, ${interrupts} interrupts`);
   console.log(await whatNext(hypervisor.name));
 } catch (error) {
@@ -72,10 +81,10 @@ try {
 /** Whether the other hypervisor works here, and what to look at. */
 async function whatNext(name: string): Promise<string> {
   const read = "\nNow read examples/quickstart/machine.ts: the machine is described there, and `pnpm virtspace run` takes such a file.";
-  if (name === "kvm") return `The same guest and the same card ran on the kernel's /dev/kvm.${read}`;
+  if (name === "kvm") return `The same guest and the same cards ran on the kernel's /dev/kvm.${read}`;
   try {
     using _opened = await openKvm();
-    return `/dev/kvm works here: --hypervisor kvm runs the same guest and the same card on it.${read}`;
+    return `/dev/kvm works here: --hypervisor kvm runs the same guest and the same cards on it.${read}`;
   } catch (error) {
     if (!KvmError.is(error)) throw error;
     return `/dev/kvm can't be had here: ${error.message}.${read}`;

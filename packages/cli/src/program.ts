@@ -5,6 +5,7 @@ import { HostLinuxError } from "@virtspace/host-linux";
 import { HypervisorError } from "@virtspace/hypervisor";
 import { KvmError } from "@virtspace/kvm-core";
 import { PcPlatformError } from "@virtspace/pc-platform";
+import { VbusError } from "@virtspace/vbus";
 import { VhostUserError } from "@virtspace/vhost-user";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { createLogUpdate } from "log-update";
@@ -14,6 +15,7 @@ import { jsonReporter, type LiveArea, type Output, type Reporter, textReporter }
 import { HYPERVISORS, type RunOptions, runMachine } from "./run/run-machine.ts";
 import { BackendChoiceError } from "./serve/backend-choice.ts";
 import { type ServeNetOptions, serveNet } from "./serve/serve-net.ts";
+import { type ShowBusOptions, showBus } from "./vbus/show-bus.ts";
 
 /** Exit codes. */
 export const Exit = {
@@ -94,6 +96,13 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
       status = await runMachine(file, options, { stdout, stdin, reporter, signal });
     });
   program
+    .command("vbus <machine>")
+    .description("draw the tree of a machine's virtual bus, after commands to it")
+    .addHelpText("after", VBUS_EXAMPLE)
+    .option("-c, --command <words>", "mkdir, rmdir, write, link or unlink, as with files; may be given several times", gather, [])
+    .option("--events", "say what comes, goes and is written", false)
+    .action(async (file: string, options: ShowBusOptions) => showBus(file, options, stdout));
+  program
     .command("doctor")
     .description("find out what this host can do, and how to mend what it can't")
     .option("--json", "an object a line", false)
@@ -124,6 +133,12 @@ const RUN_EXAMPLE = `
 
 The exit code is the guest's own, where it leaves with one by its exit port; 1 where it comes to another end.`;
 
+const VBUS_EXAMPLE = `
+  virtspace vbus examples/quickstart/machine.ts
+  virtspace vbus examples/quickstart/machine.ts -c "write config/devices/venet/txmitigation 8"
+
+Devices are made where the description registers classes: vbus: (admin) => { admin.register(venetDevclass(network)); }`;
+
 function reporterFor(json: boolean, { stdout, now }: Surroundings): Reporter {
   if (json) return jsonReporter(stdout, now);
   return textReporter(stdout, stdout.isTTY === true ? (createLogUpdate(stdout as NodeJS.WriteStream) as LiveArea) : undefined);
@@ -144,5 +159,6 @@ function exitCode(error: unknown, stderr: Output): number {
 function isOfHost(error: unknown): error is Error {
   if (error instanceof CaptureFileError) return true;
   if (HypervisorError.is(error) || KvmError.is(error) || PcPlatformError.is(error) || CompositionError.is(error)) return true;
+  if (VbusError.is(error)) return true;
   return HostLinuxError.is(error) || VhostUserError.is(error) || (error instanceof Error && "syscall" in error);
 }

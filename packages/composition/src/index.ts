@@ -24,5 +24,6 @@ export type { ComposedMachine, GuestDone, GuestLeft, GuestPoweredOff, GuestReset
 export { CompositionError, type CompositionErrorCode } from "./machine/composition-error.ts";
 export { defineMachine, type MachineDescription, requireDescription } from "./machine/machine-description.ts";
 export { defaultMachineHost, type MachineHost } from "./machine/machine-host.ts";
+export type { DeviceSnapshot, MachineSnapshot } from "./machine/machine-snapshot.ts";
 export type { MachineSurroundings } from "./machine/machine-surroundings.ts";
 export { Service } from "./machine/services.ts";

@@ -1,18 +1,8 @@
 /** `virtspace run`: a machine from a description, its console attached. @module */
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
-import {
-  boot,
-  CompositionError,
-  type HypervisorChoice,
-  kvm,
-  type MachineDescription,
-  type MachineOutcome,
-  requireDescription,
-  v86,
-} from "@virtspace/composition";
+import { boot, type HypervisorChoice, kvm, type MachineOutcome, v86 } from "@virtspace/composition";
 import { captured } from "@virtspace/network";
 import { openCapture } from "../capture/capture-file.ts";
+import { descriptionIn } from "../machine/description-file.ts";
 import type { Output, Reporter } from "../report/reporter.ts";
 import { ConsoleInput } from "./console-input.ts";
 
@@ -92,16 +82,6 @@ export async function runMachine(file: string, options: RunOptions, { stdout, st
 function exitCode(outcome: MachineOutcome | "stopped"): number {
   if (outcome === "stopped" || outcome.reason === "powered-off" || outcome.reason === "reset") return 0;
   return outcome.reason === "left" ? Math.min(outcome.status, MOST_STATUS) : FAILED;
-}
-
-async function descriptionIn(file: string): Promise<MachineDescription> {
-  const loaded = (await import(pathToFileURL(resolve(file)).href).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code !== "ERR_MODULE_NOT_FOUND" || !cause.message.includes(resolve(file))) throw cause;
-    throw new CompositionError("bad-description", `there is no file ${file}`);
-  })) as { readonly default?: unknown };
-  if (loaded.default === undefined)
-    throw new CompositionError("bad-description", `${file} has no default export: write export default defineMachine({ ... })`);
-  return requireDescription(loaded.default);
 }
 
 /** For programs: the console line by line. */

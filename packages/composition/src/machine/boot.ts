@@ -7,11 +7,12 @@ import { surroundingsModule } from "../module/surroundings-module.ts";
 import { bindingError } from "./binding-error.ts";
 import type { ComposedMachine } from "./composed-machine.ts";
 import { type MachineDescription, requireDescription } from "./machine-description.ts";
+import { restoreMachine, saveMachine } from "./machine-snapshot.ts";
 import { completed, type MachineSurroundings } from "./machine-surroundings.ts";
 import { Service } from "./services.ts";
 
 /**
- * Puts a machine together from its description. The guest is loaded and stands still: `machine.machine.run()` lets it go.
+ * Puts a machine together from its description. The guest is loaded, or restored, and stands still: `machine.machine.run()` lets it go.
  *
  * What fails on the way takes down what was made before, in the reverse order.
  *
@@ -39,7 +40,8 @@ export async function compose(description: MachineDescription, surroundings: Mac
     await container.getAsync(Service.Reset);
     const exit = await container.getAsync(Service.Exit);
     const devices = rack.devices.filter((each) => each.bus === "virtio");
-    await machine.vcpus[0]?.setRegisters(boot.load(memory, { vcpus, devices, bridge: bus?.slot }));
+    if (surroundings.from === undefined) await machine.vcpus[0]?.setRegisters(boot.load(memory, { vcpus, devices, bridge: bus?.slot }));
+    else await restoreMachine(container, surroundings.from);
     const outcome = Promise.race([container.get(Service.Left).promise, machine.ended]);
     return {
       ...{ name, container, hypervisor, memory, ports, machine, bus, console, power, exit, outcome },
@@ -48,6 +50,7 @@ export async function compose(description: MachineDescription, surroundings: Mac
       },
       add: (plugin) => rack.add(plugin),
       remove: (device) => rack.remove(device),
+      save: () => saveMachine(container),
       [Symbol.asyncDispose]: () => teardown.disposeAsync(),
     };
   } catch (error) {

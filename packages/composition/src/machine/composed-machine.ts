@@ -5,6 +5,7 @@ import type { VirtAddressSpace } from "@virtspace/virt-address-space";
 import type { Container } from "inversify";
 import type { MachineBus } from "../device/machine-bus.ts";
 import type { AttachedDevice, MachineDevice } from "../device/machine-device.ts";
+import type { MachineSnapshot } from "./machine-snapshot.ts";
 
 /** The guest left by the exit port. */
 export interface GuestLeft {
@@ -68,6 +69,11 @@ export interface ComposedMachine extends AsyncDisposable {
    * @throws {@link CompositionError} `device-failed`, `device-stuck`, where it is out all the same; `no-device`
    */
   remove(device: AttachedDevice): Promise<void>;
+  /**
+   * Stops the machine and writes it down, for `compose(description, { from })` here or elsewhere. Its devices serve the guest no more: dispose it.
+   * Throws what its parts say.
+   */
+  save(): Promise<MachineSnapshot>;
   /** Resolves when the guest has left, or came to another end. */
   readonly outcome: Promise<MachineOutcome>;
 }

@@ -6,7 +6,7 @@
  * - `no-line`: the machine has no interrupt line left for a device
  * - `no-bus`: a device of the virtual bus, and a machine without one
  * - `no-device`: the device is not in the machine
- * - `overlap`: two parts want the same addresses
+ * - `bad-snapshot`: a machine that was saved has other devices than this one
  * - `device-failed`: a plug-in threw, or made no device
  * - `device-stuck`: a plug-in did not stop in time
  */
@@ -16,7 +16,7 @@ export type CompositionErrorCode =
   | "no-line"
   | "no-bus"
   | "no-device"
-  | "overlap"
+  | "bad-snapshot"
   | "device-failed"
   | "device-stuck";
 

@@ -3,6 +3,7 @@ import type { NetworkBackend } from "@virtspace/network";
 import type { SpaceFault } from "@virtspace/virt-address-space";
 import { type Logger, silentLogger } from "@virtspace/virtio";
 import type { Container } from "inversify";
+import type { MachineSnapshot } from "./machine-snapshot.ts";
 
 /** What a machine has around it. */
 export interface MachineSurroundings {
@@ -18,6 +19,8 @@ export interface MachineSurroundings {
   readonly onFault?: (fault: SpaceFault) => void;
   /** A container of yours: the machine's is a child of it, and sees what is bound there. */
   readonly container?: Container | undefined;
+  /** A machine of the same description that was saved: this one goes on where it stood, and loads no guest. */
+  readonly from?: MachineSnapshot | undefined;
 }
 
 /** What is not given. */
@@ -29,6 +32,7 @@ export function completed(surroundings: MachineSurroundings): Required<MachineSu
     log: silentLogger,
     onFault: () => {},
     container: undefined,
+    from: undefined,
     ...surroundings,
   };
 }

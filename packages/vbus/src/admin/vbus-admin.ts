@@ -258,7 +258,7 @@ export class VbusAdmin implements Disposable {
   }
 
   #addBus(name: string, bus: Vbus, adopted: boolean): void {
-    const listening = bus.listen(({ kind, id }) => this.#tell(kind === "devadd" ? "add" : "remove", `sys/${name}/${id}`));
+    const listening = bus.watch(({ kind, id }) => this.#tell(kind === "devadd" ? "add" : "remove", `sys/${name}/${id}`));
     this.#buses.set(name, { bus, links: new Map(), adopted, listening });
     this.#tell("add", `config/buses/${name}`);
   }

@@ -52,7 +52,12 @@ export class LocalConnector implements Disposable {
     this.#space.map({ name: "memory", base: gpa(0), memory: sharedMemory(memory) });
     this.memctx = new VbusMemctx(this.#space);
     this.#host = host === undefined ? {} : { host };
-    this.#client = new VbusClient({ bus, memctx: this.memctx, signalled: ({ cookie }) => this.#signals.get(cookie)?.wake(), ...this.#host });
+    this.#client = new VbusClient({
+      bus,
+      memctx: this.memctx,
+      signalled: ({ cookie }) => this.#signals.get(cookie)?.wake(),
+      ...this.#host,
+    });
   }
 
   /** Opens a device. @returns a handle, or why not */

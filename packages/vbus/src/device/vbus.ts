@@ -49,6 +49,7 @@ export class Vbus {
   readonly #entries = new Map<number, VbusEntry>();
   readonly #ports = new Map<VbusDevice, VbusPort>();
   readonly #listeners = new Set<(event: VbusEvent) => void>();
+  readonly #watchers = new Set<(event: VbusEvent) => void>();
   readonly #onFault: (fault: VbusFault) => void;
   readonly #lastId: number;
   #nextId = 1;
@@ -94,7 +95,7 @@ export class Vbus {
   }
 
   /**
-   * Tells of interfaces that come and go. Those that are there are told first.
+   * Tells guests of interfaces that come and go. Those that are there are told first.
    *
    * @param known - numbers that the listener was told of elsewhere: they are told only where they are gone
    */
@@ -102,6 +103,12 @@ export class Vbus {
     this.#listeners.add(listener);
     for (const entry of this.entries) if (!known.has(entry.id)) listener({ kind: "devadd", ...entry });
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** Tells people, who keep no numbers: of what comes and goes from now on. */
+  watch(watcher: (event: VbusEvent) => void): Disposable {
+    this.#watchers.add(watcher);
+    return { [Symbol.dispose]: () => void this.#watchers.delete(watcher) };
   }
 
   /** Runs a device's code for a guest: what it throws is `EIO`. @internal */
@@ -181,6 +188,6 @@ export class Vbus {
   }
 
   #tell(event: VbusEvent): void {
-    for (const listener of [...this.#listeners]) this.guard("a listener", () => listener(event));
+    for (const listener of [...this.#listeners, ...this.#watchers]) this.guard("a listener", () => listener(event));
   }
 }
