@@ -50,7 +50,10 @@ test("fifty thousand descriptors go to another thread and back, in order, with f
     ...{ descriptor, at: AT, count: COUNT, total: TOTAL },
     ...{ south: toSouth.share().payload as SharedArrayBuffer, north: toNorth.share().payload as SharedArrayBuffer },
   };
-  const worker = new Worker(new URL("./south.worker.ts", import.meta.url), { workerData: data, transferList: descriptor.transfer as never });
+  const worker = new Worker(new URL("./south.worker.ts", import.meta.url), {
+    workerData: data,
+    transferList: descriptor.transfer as never,
+  });
   const failed = new Promise<never>((_, reject) => worker.on("error", reject));
   await Promise.race([finished, failed]);
   clearInterval(alive);

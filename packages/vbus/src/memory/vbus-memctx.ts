@@ -19,6 +19,8 @@ export interface GuestPiece {
 /** Memory of a guest. */
 export class VbusMemctx {
   readonly #space: VirtAddressSpace;
+  /** A guess: which range of the view the last piece lay in. */
+  #last = 0;
 
   constructor(space: VirtAddressSpace) {
     this.#space = space;
@@ -56,12 +58,23 @@ export class VbusMemctx {
   forEachPart(ptr: number, length: number, visit: (range: FlatRange, offset: number, length: number) => void): boolean {
     const address = tryGpa(ptr);
     if (address === undefined) return false;
+    const view = this.#space.view();
+    const { ranges } = view;
+    const end = address + length;
+    // Mostly it lies in the range that the last one lay in.
+    let i = this.#last;
+    const guess = ranges[i];
+    if (guess === undefined || address < guess.start || address >= guess.end) i = this.#last = view.indexFrom(address);
     let found = 0;
-    this.#space.view().forEachPart(address, length, (range, offset, part) => {
-      if (range.memory === undefined || !range.alive()) return;
+    for (; i < ranges.length; i++) {
+      const range = ranges[i] as FlatRange;
+      if (range.start >= end) break;
+      if (range.memory === undefined || !range.alive()) continue;
+      const from = Math.max(range.start, address);
+      const part = Math.min(range.end, end) - from;
       found += part;
-      visit(range, offset, part);
-    });
+      visit(range, from - range.start, part);
+    }
     return found === length;
   }
 

@@ -1,33 +1,43 @@
 /** A frame that lies in a guest's memory, in pieces. Nothing of it is copied. @module */
 import { type Frame, type FrameMemory, NO_OFFLOAD, type Offload } from "@virtspace/network";
 import type { FlatRange } from "@virtspace/virt-address-space";
-import type { GuestPiece, VbusMemctx } from "../memory/vbus-memctx.ts";
+import type { VbusMemctx } from "../memory/vbus-memctx.ts";
+import type { PieceList } from "./piece-list.ts";
 
 /** A frame; one object serves all frames of a queue, one after the other. */
 export class GuestFrame implements Frame {
   length = 0;
+  pieces = 0;
   offload: Offload = NO_OFFLOAD;
+  // They grow, and what is past the frame's pieces is old: to empty them would cost more than all else.
   readonly #ranges: FlatRange[] = [];
   readonly #offsets: number[] = [];
   readonly #sizes: number[] = [];
   readonly #visit = (range: FlatRange, offset: number, size: number): void => {
-    this.#ranges.push(range);
-    this.#offsets.push(offset);
-    this.#sizes.push(size);
+    const piece = this.pieces++;
+    this.#ranges[piece] = range;
+    this.#offsets[piece] = offset;
+    this.#sizes[piece] = size;
   };
 
-  get pieces(): number {
-    return this.#ranges.length;
-  }
-
   /** Takes what lies in a guest's memory. @returns whether all of it is there */
-  over(memctx: VbusMemctx, pieces: readonly GuestPiece[], length: number, offload: Offload): boolean {
-    this.#ranges.length = 0;
-    this.#offsets.length = 0;
-    this.#sizes.length = 0;
+  over(memctx: VbusMemctx, list: PieceList, length: number, offload: Offload): boolean {
+    this.pieces = 0;
     this.length = length;
     this.offload = offload;
-    return pieces.every(({ ptr, len }) => memctx.forEachPart(ptr, len, this.#visit));
+    for (let i = 0; i < list.count; i++) {
+      const { ptr, len } = list.pieces[i] as { readonly ptr: number; readonly len: number };
+      if (!memctx.forEachPart(ptr, len, this.#visit)) return false;
+    }
+    return true;
+  }
+
+  /** As {@link over}, of one piece. */
+  overOne(memctx: VbusMemctx, ptr: number, length: number): boolean {
+    this.pieces = 0;
+    this.length = length;
+    this.offload = NO_OFFLOAD;
+    return memctx.forEachPart(ptr, length, this.#visit);
   }
 
   memory(piece: number): FrameMemory {

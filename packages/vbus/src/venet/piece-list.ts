@@ -3,15 +3,21 @@ import { quadAt } from "../memory/guest-struct.ts";
 import type { GuestPiece } from "../memory/vbus-memctx.ts";
 import { MOST_PIECES, VenetIov, VenetSg } from "./venet-abi.ts";
 
-/** Reads what stands behind a header that was copied out of a guest's memory. */
+/** Reads what stands behind a header that was copied out of a guest's memory. Only the first of its pieces are the header's. */
 export class PieceList {
-  /** The pieces of the last header. */
-  readonly pieces: GuestPiece[] = [];
+  /** How many the last header had. */
+  count = 0;
+  /** The pieces: objects that serve the next header too. */
+  readonly pieces: readonly GuestPiece[];
   readonly #pool = Array.from({ length: MOST_PIECES }, () => ({ ptr: 0, len: 0 }));
+
+  constructor() {
+    this.pieces = this.#pool;
+  }
 
   /** Takes a header's pieces. @param count - at most {@link MOST_PIECES} @returns bytes in all of them */
   read(data: DataView, count: number): number {
-    this.pieces.length = 0;
+    this.count = count;
     let sum = 0;
     for (let i = 0; i < count; i++) {
       const piece = this.#pool[i] as { ptr: number; len: number };
@@ -19,7 +25,6 @@ export class PieceList {
       piece.len = data.getUint32(at + VenetIov.len, true);
       piece.ptr = quadAt(data, at + VenetIov.ptr);
       sum += piece.len;
-      this.pieces.push(piece);
     }
     return sum;
   }

@@ -1,50 +1,52 @@
 /** What stands before a frame's pieces: copied out of the guest's memory once, and then believed as far as it holds. @module */
 import { NO_OFFLOAD, type Offload, type Segmentation } from "@virtspace/network";
-import type { GuestPiece } from "../memory/vbus-memctx.ts";
 import type { HeaderSource } from "./header-source.ts";
 import { PieceList } from "./piece-list.ts";
 import { GsoType, MOST_GSO, MOST_PIECES, SgCapability, SgFlag, VenetIov, VenetSg } from "./venet-abi.ts";
 
 const ETHERNET_HEADER = 14;
 
-/** A frame as its driver describes it: its pieces are good until the next is read. */
-export interface SgFrame {
-  /** The driver's word for it. */
-  readonly cookie: bigint;
-  /** Bytes. */
-  readonly length: number;
-  /** Where they are. */
-  readonly pieces: readonly GuestPiece[];
-  /** What is left to do. */
-  readonly offload: Offload;
-}
-
 /** Why it is none. */
 export type SgRefusal = "gone" | "too-many-pieces" | "bad-length" | "bad-offload";
 
-/** What may be asked for. */
-export interface SgLimits {
-  /** Bytes of a frame that is no large segment. */
-  readonly most: number;
-  /** Agreed upon. */
-  readonly capabilities: number;
-}
-
-/** Reads headers, into memory of its own. */
+/** Reads headers, into memory of its own: what it found is good until it reads the next. */
 export class SgReader {
+  /** Bytes of the frame. */
+  length = 0;
+  /** What is left to do. */
+  offload: Offload = NO_OFFLOAD;
   readonly #headers: () => HeaderSource | undefined;
+  readonly #most: number;
+  readonly #capabilities: () => number;
   readonly #bytes = new Uint8Array(VenetSg.iov + MOST_PIECES * VenetIov.size);
   /** Made anew only where headers change their length: a view costs as much as a copy. */
   #part = this.#bytes;
   readonly #data = new DataView(this.#bytes.buffer);
   readonly #list = new PieceList();
 
-  constructor(headers: () => HeaderSource | undefined) {
+  /**
+   * @param headers - where they are; undefined while that is nowhere
+   * @param most - bytes of a frame that is no large segment
+   * @param capabilities - agreed upon
+   */
+  constructor(headers: () => HeaderSource | undefined, most: number, capabilities: () => number) {
     this.#headers = headers;
+    this.#most = most;
+    this.#capabilities = capabilities;
   }
 
-  /** Reads one. @param ptr - where it is @param length - bytes of header and pieces, by the descriptor's word */
-  read(ptr: number, length: number, { most, capabilities }: SgLimits): SgFrame | SgRefusal {
+  /** Where the frame's bytes are. */
+  get list(): PieceList {
+    return this.#list;
+  }
+
+  /** The driver's word for the frame. */
+  get cookie(): bigint {
+    return this.#data.getBigUint64(VenetSg.cookie, true);
+  }
+
+  /** Reads one. @param ptr - where it is @param length - bytes of header and pieces, by the descriptor's word @returns why it is none */
+  read(ptr: number, length: number): SgRefusal | undefined {
     if (length < VenetSg.iov) return "bad-length";
     if (length > this.#bytes.length) return "too-many-pieces";
     const data = this.#data;
@@ -55,10 +57,12 @@ export class SgReader {
     if (VenetSg.iov + count * VenetIov.size !== length) return "bad-length";
     const sum = this.#list.read(data, count);
     const total = data.getUint32(VenetSg.len, true);
-    const offload = offloadOf(data, total, capabilities);
+    const offload = offloadOf(data, total, this.#capabilities());
     if (offload === undefined) return "bad-offload";
-    if (sum !== total || total > (offload.segmentation === "none" ? most : MOST_GSO)) return "bad-length";
-    return { cookie: data.getBigUint64(VenetSg.cookie, true), length: total, pieces: this.#list.pieces, offload };
+    if (sum !== total || total > (offload.segmentation === "none" ? this.#most : MOST_GSO)) return "bad-length";
+    this.length = total;
+    this.offload = offload;
+    return undefined;
   }
 }
 

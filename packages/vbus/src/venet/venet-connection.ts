@@ -48,6 +48,8 @@ export class VenetConnection implements Disposable {
   readonly #parts: VenetConnectionParts;
   readonly #agreed = new Map<number, number>();
   #accepts: OffloadSupport = NO_OFFLOAD_SUPPORT;
+  /** Of the first group: asked at each frame. */
+  #sg = 0;
   #up = false;
   #receiver: VenetReceiver | undefined;
   #transmitter: VenetTransmitter | undefined;
@@ -143,7 +145,7 @@ export class VenetConnection implements Disposable {
   restore(given: unknown, shareAgain: () => void): CallResult {
     const state = requireVenetState(given);
     if (state === undefined) return "EINVAL";
-    for (const [group, bits] of state.agreed) this.#agreed.set(group, bits & (KNOWN[group] ?? 0));
+    for (const [group, bits] of state.agreed) this.#agree(group, bits & (KNOWN[group] ?? 0));
     shareAgain();
     if (state.events !== undefined) this.#events?.resume(state.events);
     return state.up ? this.#linkUp() : 0;
@@ -166,6 +168,11 @@ export class VenetConnection implements Disposable {
 
   #bits(group: number): number {
     return this.#agreed.get(group) ?? 0;
+  }
+
+  #agree(group: number, bits: number): void {
+    this.#agreed.set(group, bits);
+    if (group === VenetGroup.sg) this.#sg = bits;
   }
 
   #has(group: number, bit: number): boolean {
@@ -226,10 +233,10 @@ export class VenetConnection implements Disposable {
     const told = this.#has(VenetGroup.eventq, EventCapability.txComplete);
     return new VenetTransmitter({
       ...{ ring, memctx, headers, port, counters, host, mitigation, burst },
-      limits: () => ({ most: mtu + ETHERNET_HEADER, capabilities: this.#bits(VenetGroup.sg) }),
-      completed: (cookie) => {
-        if (told) this.#events?.txComplete(cookie);
-      },
+      most: mtu + ETHERNET_HEADER,
+      // Agreed before the link is up, and what comes after that is refused.
+      capabilities: () => this.#sg,
+      completed: told ? (cookie) => this.#events?.txComplete(cookie) : undefined,
       // Events say it where they were agreed upon; then the ring's own signal says nothing.
       tell: () => {
         if (told && this.#events !== undefined) this.#events.flush();
@@ -267,7 +274,7 @@ export class VenetConnection implements Disposable {
     if (this.#up) return "EINVAL";
     const group = asked.getUint32(NegotiateCaps.group, true);
     const granted = asked.getUint32(NegotiateCaps.bits, true) & (this.#available(group) ?? 0);
-    if (this.#available(group) !== undefined) this.#agreed.set(group, granted);
+    if (this.#available(group) !== undefined) this.#agree(group, granted);
     asked.setUint32(NegotiateCaps.bits, granted, true);
     return memctx.copyTo(data, new Uint8Array(asked.buffer)) > 0 ? "EFAULT" : 0;
   }

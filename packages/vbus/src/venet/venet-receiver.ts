@@ -146,7 +146,8 @@ export class VenetReceiver implements Disposable {
 
   #fill(frame: Frame, pieces: readonly GuestPiece[]): boolean {
     const { memctx } = this.#parts;
-    let [index, used] = [0, 0];
+    let index = 0;
+    let used = 0;
     for (let piece = 0; piece < frame.pieces; piece++) {
       const { bytes } = frame.memory(piece);
       const start = frame.offset(piece);
@@ -162,7 +163,9 @@ export class VenetReceiver implements Disposable {
         if (this.#from !== start + done + part) return false;
         done += part;
         used += part;
-        if (used >= target.len) [index, used] = [index + 1, 0];
+        if (used < target.len) continue;
+        index++;
+        used = 0;
       }
     }
     return true;

@@ -1,12 +1,12 @@
 /** Frames that go out: what the guest posts on its ring. @module */
-import { canTake, HEADER_BYTES, type NetworkPort, NO_OFFLOAD, Segmenter } from "@virtspace/network";
+import { canTake, HEADER_BYTES, type NetworkPort, Segmenter } from "@virtspace/network";
 import type { VbusHost } from "../host/host.ts";
 import type { Ioq } from "../ioq/ioq.ts";
 import type { IoqIterator } from "../ioq/ioq-iterator.ts";
 import type { VbusMemctx } from "../memory/vbus-memctx.ts";
 import { GuestFrame } from "./guest-frame.ts";
 import type { HeaderSource } from "./header-source.ts";
-import { type SgLimits, SgReader } from "./sg-reader.ts";
+import { SgReader } from "./sg-reader.ts";
 import { SgCapability } from "./venet-abi.ts";
 import type { VenetCounters, VenetDropReason } from "./venet-counters.ts";
 
@@ -19,16 +19,18 @@ export interface TransmitterParts {
   readonly port: NetworkPort;
   readonly counters: VenetCounters;
   readonly host: VbusHost;
-  /** Asked at each frame. */
-  readonly limits: () => SgLimits;
+  /** Bytes of a frame that is no large segment. */
+  readonly most: number;
+  /** Agreed upon. */
+  readonly capabilities: () => number;
   /** After how many frames the guest is told that they went out, 0 for each; those of a batch are told at its end. */
   readonly mitigation: () => number;
   /** Frames in one turn. */
   readonly burst: () => number;
   /** Tells the guest. */
   readonly tell: () => void;
-  /** A frame went out. */
-  readonly completed: (cookie: bigint) => void;
+  /** A frame went out: told of its word. Left out where nobody wants to hear it. */
+  readonly completed?: ((cookie: bigint) => void) | undefined;
 }
 
 /** Sends what a ring holds. */
@@ -38,7 +40,8 @@ export class VenetTransmitter implements Disposable {
   readonly #reader: SgReader;
   readonly #frame = new GuestFrame();
   readonly #segmenter = new Segmenter();
-  #cookie = 0n;
+  /** Whether the frame's header could be read, and so the driver's word for it. */
+  #hasWord = false;
   #untold = 0;
   #up = false;
   #waiting = false;
@@ -46,7 +49,7 @@ export class VenetTransmitter implements Disposable {
 
   constructor(parts: TransmitterParts) {
     this.#parts = parts;
-    this.#reader = new SgReader(parts.headers);
+    this.#reader = new SgReader(parts.headers, parts.most, parts.capabilities);
     this.#iterator = parts.ring.iterator("inuse", { autoUpdate: true, quiet: true });
     parts.ring.signal.listener = () => this.#work();
     parts.ring.signal.enable();
@@ -71,7 +74,7 @@ export class VenetTransmitter implements Disposable {
 
   #work(): void {
     if (this.#closed || !this.#up || this.#waiting) return;
-    const { port, host, mitigation, burst } = this.#parts;
+    const { port, host, mitigation, burst, completed } = this.#parts;
     const budget = burst();
     let sent = 0;
     for (; sent < budget; sent++) {
@@ -82,7 +85,7 @@ export class VenetTransmitter implements Disposable {
       }
       // A ring that the guest writes over meanwhile: the frame stays on it, and isn't sent for ever.
       if (this.#iterator.pop() !== 0) break;
-      this.#parts.completed(this.#cookie);
+      completed?.(this.#hasWord ? this.#reader.cookie : 0n);
       if (++this.#untold >= mitigation()) this.#tell();
     }
     if (sent === 0) return;
@@ -126,20 +129,20 @@ export class VenetTransmitter implements Disposable {
   }
 
   #read(): VenetDropReason | undefined {
-    const { memctx, limits } = this.#parts;
-    const agreed = limits();
+    const { memctx, most, capabilities } = this.#parts;
     // Each is read once: the guest may write there now.
     const { ptr, len } = this.#iterator;
-    this.#cookie = 0n;
-    if ((agreed.capabilities & SgCapability.sg) === 0) {
-      if (len > agreed.most) return "bad-length";
+    this.#hasWord = false;
+    if ((capabilities() & SgCapability.sg) === 0) {
+      if (len > most) return "bad-length";
       if (len < HEADER_BYTES) return "short";
-      return this.#frame.over(memctx, [{ ptr, len }], len, NO_OFFLOAD) ? undefined : "gone";
+      return this.#frame.overOne(memctx, ptr, len) ? undefined : "gone";
     }
-    const found = this.#reader.read(ptr, len, agreed);
-    if (typeof found === "string") return found;
-    this.#cookie = found.cookie;
-    if (found.length < HEADER_BYTES) return "short";
-    return this.#frame.over(memctx, found.pieces, found.length, found.offload) ? undefined : "gone";
+    const reader = this.#reader;
+    const refusal = reader.read(ptr, len);
+    if (refusal !== undefined) return refusal;
+    this.#hasWord = true;
+    if (reader.length < HEADER_BYTES) return "short";
+    return this.#frame.over(memctx, reader.list, reader.length, reader.offload) ? undefined : "gone";
   }
 }

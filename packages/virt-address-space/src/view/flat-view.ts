@@ -78,7 +78,7 @@ export class FlatView {
     }
   }
 
-  /** The index of the first range that ends behind an address. @internal */
+  /** The index of the first range that ends behind an address; the number of ranges where there is none. */
   indexFrom(address: number): number {
     let low = 0;
     let high = this.ranges.length;

@@ -125,10 +125,12 @@ export class Vmap implements Disposable {
    * @param length - bytes; what lies outside the window is passed over
    */
   markDirty(offset: number, length: number): void {
+    const { memory } = this.#place;
+    // Mostly nobody wants to know.
+    if (!memory.tracked || !this.#open) return;
     const from = Math.max(offset, 0);
     const n = Math.min(offset + length, this.length) - from;
-    const { memory } = this.#place;
-    if (this.#open && memory.tracked && n > 0) memory.wrote(this.#place.offset + from, n);
+    if (n > 0) memory.wrote(this.#place.offset + from, n);
   }
 
   /** Calls back when the window was revoked or bound anew. */
