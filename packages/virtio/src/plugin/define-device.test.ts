@@ -112,7 +112,9 @@ describe("a defined device", () => {
           resume = () => queues.requests.resume();
         }),
         save: () => state,
-        restore: (saved) => void (state = Number(saved)),
+        restore: (saved) => {
+          state = Number(saved);
+        },
       }),
     });
     const { driver, mmio } = machineWith(plugin);

@@ -50,6 +50,7 @@ export interface DeviceParts<Q extends string = string> {
    *
    * @returns what is to be done when the driver, or the machine, begins anew
    */
+  // biome-ignore lint/suspicious/noConfusingVoidType: most have nothing to undo, and an arrow function may end in a call
   start(context: StartedDevice<Q>): void | (() => void);
   /** Its state as a plain value, without queues and configuration. */
   save?(): unknown;
