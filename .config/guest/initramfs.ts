@@ -1,6 +1,6 @@
 /**
- * The files of a guest: busybox, the modules of virtio, ethtool (for the number of queues, which busybox can't set) and the program
- * that takes the harness's commands. There is no disk.
+ * The files of a guest: busybox, the modules of virtio, ethtool and blkdiscard (for the number of queues and for zeros, of which busybox's
+ * know nothing) and the program that takes the harness's commands. There is no disk.
  */
 import { globSync, readFileSync, realpathSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -8,7 +8,16 @@ import { type CpioEntry, cpio, file, folder, link } from "./cpio.ts";
 import { type KernelModule, kernelModules } from "./kernel-modules.ts";
 
 /** The packages that the files come from, beside the kernel. */
-export const GUEST_PACKAGES: readonly string[] = ["busybox-static", "ethtool", "libmnl0", "libc6", "libgcc-s1", "libstdc++6"];
+export const GUEST_PACKAGES: readonly string[] = [
+  "busybox-static",
+  "ethtool",
+  "libmnl0",
+  "util-linux",
+  "libblkid1",
+  "libc6",
+  "libgcc-s1",
+  "libstdc++6",
+];
 
 const MODULES = [
   "virtio_pci",
@@ -17,6 +26,7 @@ const MODULES = [
   "virtio_blk",
   "virtio_rng",
   "virtio_console",
+  "ext4",
   "pktgen",
   "button",
   "msr",
@@ -24,7 +34,7 @@ const MODULES = [
 ];
 /** Beside what ethtool needs, what Node does: a guest that runs guests of its own has it. */
 const NODE_LIBRARIES = ["libdl.so.2", "libpthread.so.0", "libgcc_s.so.1", "libstdc++.so.6"];
-const LIBRARIES = ["libc.so.6", "libm.so.6", "libmnl.so.0", ...NODE_LIBRARIES];
+const LIBRARIES = ["libc.so.6", "libm.so.6", "libmnl.so.0", "libblkid.so.1", ...NODE_LIBRARIES];
 const LINKER = "ld-linux-x86-64.so.2";
 
 /** Where a package's file lies: Debian 13 has moved everything below usr. */
@@ -78,6 +88,8 @@ export function initramfs(root: string): Buffer {
     // The kernel calls it by this name.
     link("sbin/modprobe", "../bin/busybox"),
     file("sbin/ethtool", readFileSync(find(root, "sbin/ethtool"))),
+    // Called by its path: busybox's shell knows its own alone by the name.
+    file("sbin/blkdiscard", readFileSync(find(root, "sbin/blkdiscard"))),
     ...librariesOf(root),
     ...modulesOf(root),
   ]);

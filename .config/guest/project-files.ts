@@ -15,11 +15,12 @@ const LEFT_OUT = new Set(["node_modules", "dist", "docs", "musl_x64"]);
 /** Where the project is in the guest. */
 export const PROJECT_IN_GUEST = "opt/virtspace";
 
-/** Node as `bin/node`, and packages below {@link PROJECT_IN_GUEST}. @param packages - their folders' names */
-export function projectFiles(packages: readonly string[]): CpioEntry[] {
+/** Node as `bin/node`, and packages and examples below {@link PROJECT_IN_GUEST}, all by their folders' names. */
+export function projectFiles(packages: readonly string[], examples: readonly string[] = []): CpioEntry[] {
   const collector = new Collector();
   collector.add(join(ROOT, "package.json"));
   for (const name of packages) collector.addPackage(join(ROOT, "packages", name));
+  for (const name of examples) collector.addPackage(join(ROOT, "examples", name));
   return [...collector.entries, file("bin/node", readFileSync(realpathSync(join(ROOT, NODE))))];
 }
 

@@ -26,7 +26,7 @@ test.each([
 
 test.each([
   [["serve", "net"], "--socket"],
-  [["serve", "disk"], "disk"],
+  [["serve", "disk", "-s", "/tmp/x"], "there is no file disk"],
   [["serve", "net", "-s", "/tmp/x", "--queues", "0"], "1 to 128"],
   [["serve", "net", "-s", "/tmp/x", "--mtu", "many"], "68 to 65535"],
   [["serve", "net", "-s", "/tmp/x", "--backend", "tap:"], "tap:NAME"],

@@ -14,6 +14,9 @@ import { examine } from "./doctor/doctor.ts";
 import { jsonReporter, type LiveArea, type Output, type Reporter, textReporter } from "./report/reporter.ts";
 import { HYPERVISORS, type RunOptions, runMachine } from "./run/run-machine.ts";
 import { BackendChoiceError } from "./serve/backend-choice.ts";
+import { PluginFileError } from "./serve/plugin-file.ts";
+import { serveDevice } from "./serve/serve-device.ts";
+import type { ServeOptions } from "./serve/serve-guests.ts";
 import { type ServeNetOptions, serveNet } from "./serve/serve-net.ts";
 import { type ShowBusOptions, showBus } from "./vbus/show-bus.ts";
 
@@ -63,25 +66,24 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
     .exitOverride()
     .configureOutput({ writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) });
   const serve = program.command("serve").description("serve a device to QEMU and other front-ends over vhost-user");
-  serve
-    .command("net")
-    .description("serve network cards")
+  withSockets(serve.command("net").description("serve network cards"))
     .addHelpText("after", EXAMPLES)
-    .requiredOption("-s, --socket <path>", "where front-ends connect; may be given several times", gather)
-    .option("--connect", "connect to front-ends that listen there, again and again", false)
     .option("-b, --backend <network>", "switch, loopback, tap:NAME, stream:PATH or dgram:LOCAL:REMOTE", "switch")
     .option("-g, --gateway <address>", "add a gateway that answers ARP, ping, DHCP and UDP echo")
     .option("--pcap <file>", "write what goes through to a pcapng file")
     .addOption(new Option("-q, --queues <pairs>", "pairs of queues that each card has").default(1).argParser(wholeNumber(1, 128)))
     .addOption(new Option("--queue-size <entries>", "the most descriptors of a queue").default(1024).argParser(wholeNumber(2, 32768)))
     .addOption(new Option("--mtu <bytes>", "the largest payload of a frame, told to guests").argParser(wholeNumber(68, 65535)))
-    .addOption(new Option("--uid <user>", "serve only processes of this user").argParser(wholeNumber(0, 2 ** 32 - 2)))
-    .option("--no-journal", "don't keep in PATH.rings where rings stand: after a crash packed rings hang then")
-    .option("--unsealed", "take memory that its owner can shrink, and end this process by that", false)
     .addOption(new Option("--interval <seconds>", "how often counters are shown").default(1).argParser(wholeNumber(1, 3600)))
-    .option("--json", "say what happens as an object a line", false)
     .action(async (options: ServeNetOptions & { json: boolean }) => {
-      await serveNet(options, reporterFor(options.json, surroundings), surroundings.signal);
+      await serveNet(options, reporterFor(options.json, surroundings), signal);
+    });
+  withSockets(serve.command("device <file>", { isDefault: true }))
+    .usage("<file> [options]")
+    .description("serve the device that a file exports (export default defineDevice({ ... })); the word device may be left out")
+    .addHelpText("after", DEVICE_EXAMPLE)
+    .action(async (file: string, options: ServeOptions & { json: boolean }) => {
+      await serveDevice(file, options, reporterFor(options.json, surroundings), signal);
     });
   program
     .command("run <machine>")
@@ -117,6 +119,17 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
   }
 }
 
+/** What all that is served has. */
+function withSockets(command: Command): Command {
+  return command
+    .requiredOption("-s, --socket <path>", "where front-ends connect; may be given several times", gather)
+    .option("--connect", "connect to front-ends that listen there, again and again", false)
+    .addOption(new Option("--uid <user>", "serve only processes of this user").argParser(wholeNumber(0, 2 ** 32 - 2)))
+    .option("--no-journal", "don't keep in PATH.rings where rings stand: after a crash packed rings hang then")
+    .option("--unsealed", "take memory that its owner can shrink, and end this process by that", false)
+    .option("--json", "say what happens as an object a line", false);
+}
+
 const EXAMPLES = `
 Two guests on one switch, which also has a gateway:
   virtspace serve net --socket /tmp/net.sock --gateway 10.0.2.2
@@ -127,6 +140,16 @@ Two guests on one switch, which also has a gateway:
 Each guest needs a mac of its own.
 
 Exit codes: 0 stopped by a signal, 1 something could not be had, 2 the command line makes no sense.`;
+
+const DEVICE_EXAMPLE = `
+An entropy device:
+  virtspace serve examples/entropy/device.ts --socket /tmp/rng.sock
+  qemu-system-x86_64 ... \\
+    -object memory-backend-memfd,id=mem,size=512M,share=on -machine q35,memory-backend=mem -m 512 \\
+    -chardev socket,id=c0,path=/tmp/rng.sock -device vhost-user-rng-pci,chardev=c0,vectors=0
+QEMU has a front-end for each kind of device: vhost-user-rng-pci, vhost-user-blk-pci, ...
+
+Exit codes: 0 stopped by a signal, 1 the file failed or something could not be had, 2 the file exports no device.`;
 
 const RUN_EXAMPLE = `
   virtspace run examples/quickstart/machine.ts --pcap net.pcapng
@@ -146,7 +169,8 @@ function reporterFor(json: boolean, { stdout, now }: Surroundings): Reporter {
 
 function exitCode(error: unknown, stderr: Output): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? Exit.Ok : Exit.Usage;
-  if (error instanceof BackendChoiceError || CompositionError.is(error, "bad-description")) {
+  const isNoDevice = error instanceof PluginFileError && error.code === "no-device";
+  if (isNoDevice || error instanceof BackendChoiceError || CompositionError.is(error, "bad-description")) {
     stderr.write(`error: ${error.message}\n`);
     return Exit.Usage;
   }
@@ -157,7 +181,7 @@ function exitCode(error: unknown, stderr: Output): number {
 
 /** Whether its message is enough. What has no cause outside is a fault of ours, and tells where. */
 function isOfHost(error: unknown): error is Error {
-  if (error instanceof CaptureFileError) return true;
+  if (error instanceof CaptureFileError || error instanceof PluginFileError) return true;
   if (HypervisorError.is(error) || KvmError.is(error) || PcPlatformError.is(error) || CompositionError.is(error)) return true;
   if (VbusError.is(error)) return true;
   return HostLinuxError.is(error) || VhostUserError.is(error) || (error instanceof Error && "syscall" in error);

@@ -15,6 +15,7 @@ import {
   MOST_FDS,
   memfdMemory,
   memfdOpener,
+  punchHole,
   type Received,
   SocketType,
   sizeOf,
@@ -175,6 +176,17 @@ describe("memory", () => {
     expect(() => Memfd.create(0)).toThrow(code("invalid-argument"));
     using pair = new Pair();
     expect(() => new Mapping(pair.one, { size: 4096, unsealed: true })).toThrow(code("invalid-argument"));
+  });
+
+  test("a hole in a file reads as zeros; where there can be none it says so", () => {
+    using memfd = Memfd.create(16_384);
+    using mapping = new Mapping(memfd, { size: 16_384 });
+    mapping.bytes.fill(1);
+    expect(punchHole(memfd.number, 4096, 4096)).toBe(true);
+    expect([mapping.bytes[4095], mapping.bytes[4096], mapping.bytes[8191], mapping.bytes[8192]]).toEqual([1, 0, 0, 1]);
+    using file = new Fd(openSync("/dev/null", "r+"));
+    expect(() => punchHole(file.number, 0, 4096)).toThrow(code("system-call"));
+    expect(() => punchHole(memfd.number, 0, 0)).toThrow(code("system-call"));
   });
 
   test("what is mapped for reading can be written without harm, to the process or to the file", () => {

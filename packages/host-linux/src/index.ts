@@ -17,6 +17,7 @@ export { SocketLink } from "./link/socket-link.ts";
 export { Mapping, type MappingOptions } from "./memory/mapping.ts";
 export { Memfd, Seal, sealsOf, sizeOf } from "./memory/memfd.ts";
 export { MemfdMemory, memfdMemory, memfdOpener } from "./memory/memfd-memory.ts";
+export { punchHole } from "./memory/punch-hole.ts";
 export type { CallOutcome } from "./native/libc.ts";
 export { BlockingPoller, type BlockingPollerOptions } from "./poll/blocking-poller.ts";
 export { EventLoopPoller } from "./poll/event-loop-poller.ts";

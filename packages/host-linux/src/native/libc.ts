@@ -13,6 +13,7 @@ const SIGNATURES = {
   eventfd: "int eventfd(unsigned int count, int flags)",
   memfd_create: "int memfd_create(const char *name, unsigned int flags)",
   ftruncate: "int ftruncate(int fd, int64_t length)",
+  fallocate: "int fallocate(int fd, int mode, int64_t offset, int64_t length)",
   fcntl: "int fcntl(int fd, int command, int argument)",
   mmap: "void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)",
   munmap: "int munmap(void *address, size_t length)",

@@ -1,0 +1,47 @@
+/** A device of a file, served by `virtspace serve` as a process of its own, and what of QEMU's command line a guest with it is. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { HelperProgram } from "./helper-program.ts";
+import type { Machine } from "./machine.ts";
+
+const COMMAND = join(import.meta.dirname, "../../packages/cli/src/main.ts");
+const LIFETIME = 300_000;
+
+/** A device that guests can have. */
+export interface ServedDevice extends AsyncDisposable {
+  /** What the command said last. */
+  readonly said: string;
+  /**
+   * QEMU's arguments for a guest with the device.
+   *
+   * @param frontEnd - QEMU's front-end of that kind of device, without the bus: `vhost-user-rng`
+   * @param properties - of the front-end
+   */
+  qemu(frontEnd: string, machine: Machine, properties?: Readonly<Record<string, string | number>>): string[];
+}
+
+/** Serves a file's device. @param environment - variables for it */
+export async function servedDevice(file: string, environment: Readonly<Record<string, string>> = {}): Promise<ServedDevice> {
+  const folder = await mkdtemp(join(tmpdir(), "served-"));
+  const socket = join(folder, "socket");
+  const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+  const words = ["env", ...variables, process.execPath, COMMAND, "serve", file, "--socket", socket];
+  const program = await HelperProgram.start(words, LIFETIME, (said) => said.includes("listening at"));
+  return {
+    get said() {
+      return program.said;
+    },
+    qemu: (frontEnd, machine, properties = {}) => {
+      const onPci = machine === "q35";
+      // With any MSI-X vectors QEMU 7.2 crashes when a driver of a vhost-user device starts without KVM.
+      const all = { chardev: "device", ...(onPci && { vectors: 0 }), ...properties };
+      const words_ = [onPci ? `${frontEnd}-pci` : frontEnd, ...Object.entries(all).map(([name, value]) => `${name}=${value}`)];
+      return ["-chardev", `socket,id=device,path=${socket}`, "-device", words_.join(",")];
+    },
+    [Symbol.asyncDispose]: async () => {
+      await program[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
