@@ -3,31 +3,13 @@
  * need Node (`*.node.test.ts`); tests of the browser alone are `*.browser.test.ts`. Those with a guest (`*.guest.test.ts`) are
  * not run here but by vitest.guest.config.ts.
  */
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig, type TestProjectConfiguration } from "vitest/config";
+import { findChromium } from "./chromium/chromium.ts";
 import { fuzzTimeout } from "./fuzz/runs.ts";
 
 const root = join(import.meta.dirname, "..");
-
-/** Debian's Chromium, or whatever CHROMIUM names. */
-function findChromium(): string | undefined {
-  const named = process.env["CHROMIUM"];
-  const places = (process.env["PATH"] ?? "").split(delimiter);
-  const candidates =
-    named === undefined
-      ? ["chromium", "chromium-browser", "google-chrome"].flatMap((name) => places.map((place) => join(place, name)))
-      : [named];
-  return candidates.find((file) => {
-    try {
-      accessSync(file, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
 
 function inChromium(executablePath: string): TestProjectConfiguration {
   // SharedArrayBuffer exists only in a page that is isolated from others.

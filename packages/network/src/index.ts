@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-export { captured } from "./capture/captured.ts";
+export { captured, type FrameWitness } from "./capture/captured.ts";
 export { type CaptureOptions, type CaptureSink, type Direction, PcapngWriter } from "./capture/pcapng.ts";
 export { BytesFrame } from "./frame/bytes-frame.ts";
 export {

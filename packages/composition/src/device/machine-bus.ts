@@ -16,13 +16,21 @@ import type { BridgeSlot } from "./device-slots.ts";
 
 /** What it is put together from. */
 export interface MachineBusOptions {
+  /** The machine's name. */
   readonly machine: string;
+  /** The guest's memory. */
   readonly memory: VirtAddressSpace;
+  /** The guest's ports. */
   readonly ports: VirtAddressSpace;
+  /** The machine of the hypervisor. */
   readonly vm: VirtualMachine;
+  /** Where the bridge is. */
   readonly slot: BridgeSlot;
+  /** Later turns of the event loop. */
   readonly host: VbusHost;
+  /** Makes what the guest rings. */
   readonly notifier: () => Notifier;
+  /** Told of what devices throw. */
   readonly onFault: (fault: VbusFault) => void;
 }
 

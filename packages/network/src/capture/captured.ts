@@ -1,10 +1,18 @@
 /** A backend that writes down what goes through it. @module */
 import type { Frame } from "../frame/frame.ts";
 import type { NetworkBackend, NetworkEndpoint, NetworkPort } from "../port/network-backend.ts";
-import type { PcapngWriter } from "./pcapng.ts";
+import type { Direction } from "./pcapng.ts";
+
+/** Who is shown what goes through: a `PcapngWriter`, or something that draws. */
+export interface FrameWitness {
+  /** A device was plugged in. @returns its number */
+  addInterface(name: string): number;
+  /** A frame went through: good within the call. */
+  frame(number: number, frame: Frame, direction: Direction): void;
+}
 
 /** Puts a tap between devices and a backend: each device is an interface of the capture. */
-export function captured(backend: NetworkBackend, writer: PcapngWriter): NetworkBackend {
+export function captured(backend: NetworkBackend, writer: FrameWitness): NetworkBackend {
   return {
     name: backend.name,
     plug(endpoint) {

@@ -16,8 +16,11 @@ export interface BusState {
 
 /** An interface on a bus, and what people set of its device. */
 export interface EntryState {
+  /** Its number. */
   readonly id: number;
+  /** Its name. */
   readonly name: string;
+  /** Its ABI. */
   readonly type: string;
   /** Values of the device's attributes that can be set. */
   readonly attributes: Readonly<Record<string, string>>;
@@ -25,9 +28,13 @@ export interface EntryState {
 
 /** Shared memory that a device has. */
 export interface SharedState {
+  /** What it is for. */
   readonly id: number;
+  /** Its guest address. */
   readonly ptr: number;
+  /** Bytes. */
   readonly len: number;
+  /** The guest's flags. */
   readonly flags: number;
   /** Its signal, where it has one. */
   readonly signal?: SignalState | undefined;
@@ -35,8 +42,11 @@ export interface SharedState {
 
 /** A signal by its handle. */
 export interface SignalState {
+  /** The guest's handle. */
   readonly handle: number;
+  /** Bytes from the start of the memory. */
   readonly offset: number;
+  /** 0 to 7; the highest comes first. */
   readonly prio: number;
   /** The guest's word for it, decimal. */
   readonly cookie: string;
@@ -44,9 +54,11 @@ export interface SignalState {
 
 /** A device that a guest has open. */
 export interface OpenDeviceState {
+  /** The guest's handle. */
   readonly handle: number;
   /** The interface's number. */
   readonly id: number;
+  /** Of the ABI that the guest speaks. */
   readonly version: number;
   /** In the order in which it was given. */
   readonly memory: readonly SharedState[];
@@ -56,39 +68,53 @@ export interface OpenDeviceState {
 
 /** What a guest has open. */
 export interface ClientState {
+  /** The next handle. */
   readonly nextHandle: number;
+  /** Devices, in the order in which they were opened. */
   readonly devices: readonly OpenDeviceState[];
 }
 
 /** An event that waits for room. */
 export interface EventState {
+  /** Which event. */
   readonly id: number;
   /** The device's number, or the guest's word for a signal, decimal. */
   readonly subject: string;
+  /** A device's ABI, where one came. */
   readonly type?: string | undefined;
 }
 
 /** An event queue: where it is, and what it had no room for. */
 export interface EventQueueState {
+  /** Events. */
   readonly count: number;
+  /** The guest address of the ring. */
   readonly ring: number;
+  /** The guest address of the events. */
   readonly data: number;
+  /** What had no room yet, in its order. */
   readonly backlog: readonly EventState[];
 }
 
 /** A processor's descriptor. */
 export interface FastcallState {
+  /** The processor. */
   readonly channel: number;
+  /** The guest address of its descriptor. */
   readonly address: number;
 }
 
 /** A bridge. */
 export interface BridgeState {
+  /** Whether the guest has begun. */
   readonly negotiated: boolean;
+  /** Event queues, by their numbers. */
   readonly queues: readonly EventQueueState[];
+  /** Processors' descriptors. */
   readonly fastcalls: readonly FastcallState[];
   /** Interfaces that the guest was told of, or will be by an event that waits. */
   readonly known: readonly number[];
+  /** What the guest has open. */
   readonly client: ClientState;
 }
 

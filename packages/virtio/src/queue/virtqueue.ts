@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { MemoryAccess, VirtAddressSpace } from "@virtspace/virt-address-space";
+import type { GuestAddress, MemoryAccess, VirtAddressSpace } from "@virtspace/virt-address-space";
 import { VirtioError } from "../error/virtio-error.ts";
 import type { FeatureSet } from "../feature/feature-set.ts";
 import { VirtioFeature } from "../feature/virtio-feature.ts";
@@ -59,6 +59,8 @@ export abstract class Virtqueue {
   readonly features: FeatureSet;
   /** Where the rings and the buffers are. */
   readonly space: VirtAddressSpace;
+  /** Where its rings are: of a split queue the table, the available and the used ring; of a packed one the ring and two suppressions. */
+  readonly rings: Readonly<Record<"descriptors" | "driver" | "device", GuestAddress>>;
   /** What the queue has done. */
   readonly counters: QueueCounters = { kicks: 0, chains: 0, used: 0, interrupts: 0 };
   /** @internal */
@@ -90,8 +92,9 @@ export abstract class Virtqueue {
 
   /** @internal */
   constructor(config: QueueConfig, owner: QueueOwner) {
-    const { index, size, features, state } = config;
+    const { index, size, features, state, descriptors, driver, device } = config;
     this.index = index;
+    this.rings = { descriptors, driver, device };
     this.size = size;
     this.features = features;
     this.space = owner.space;
