@@ -21,12 +21,16 @@ export interface ServedDevice extends AsyncDisposable {
   qemu(frontEnd: string, machine: Machine, properties?: Readonly<Record<string, string | number>>): string[];
 }
 
-/** Serves a file's device. @param environment - variables for it */
-export async function servedDevice(file: string, environment: Readonly<Record<string, string>> = {}): Promise<ServedDevice> {
+/** Serves a file's device. @param environment - variables for it @param options - for the command */
+export async function servedDevice(
+  file: string,
+  environment: Readonly<Record<string, string>> = {},
+  options: readonly string[] = [],
+): Promise<ServedDevice> {
   const folder = await mkdtemp(join(tmpdir(), "served-"));
   const socket = join(folder, "socket");
   const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
-  const words = ["env", ...variables, process.execPath, COMMAND, "serve", file, "--socket", socket];
+  const words = ["env", ...variables, process.execPath, COMMAND, "serve", file, "--socket", socket, ...options];
   const program = await HelperProgram.start(words, LIFETIME, (said) => said.includes("listening at"));
   return {
     get said() {
