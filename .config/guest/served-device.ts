@@ -12,6 +12,8 @@ const LIFETIME = 300_000;
 export interface ServedDevice extends AsyncDisposable {
   /** What the command said last. */
   readonly said: string;
+  /** Kills the command, in the midst of whatever it does, and starts it anew at the same place. */
+  restart(): Promise<void>;
   /**
    * QEMU's arguments for a guest with the device.
    *
@@ -21,23 +23,34 @@ export interface ServedDevice extends AsyncDisposable {
   qemu(frontEnd: string, machine: Machine, properties?: Readonly<Record<string, string | number>>): string[];
 }
 
-/** Serves a file's device. @param environment - variables for it */
-export async function servedDevice(file: string, environment: Readonly<Record<string, string>> = {}): Promise<ServedDevice> {
+/** Serves a file's device. @param environment - variables for it @param options - for the command */
+export async function servedDevice(
+  file: string,
+  environment: Readonly<Record<string, string>> = {},
+  options: readonly string[] = [],
+): Promise<ServedDevice> {
   const folder = await mkdtemp(join(tmpdir(), "served-"));
   const socket = join(folder, "socket");
   const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
-  const words = ["env", ...variables, process.execPath, COMMAND, "serve", file, "--socket", socket];
-  const program = await HelperProgram.start(words, LIFETIME, (said) => said.includes("listening at"));
+  const words = ["env", ...variables, process.execPath, COMMAND, "serve", file, "--socket", socket, ...options];
+  const start = (): Promise<HelperProgram> => HelperProgram.start(words, LIFETIME, (said) => said.includes("listening at"));
+  let program = await start();
   return {
     get said() {
       return program.said;
+    },
+    restart: async () => {
+      await program[Symbol.asyncDispose]();
+      program = await start();
     },
     qemu: (frontEnd, machine, properties = {}) => {
       const onPci = machine === "q35";
       // With any MSI-X vectors QEMU 7.2 crashes when a driver of a vhost-user device starts without KVM.
       const all = { chardev: "device", ...(onPci && { vectors: 0 }), ...properties };
       const words_ = [onPci ? `${frontEnd}-pci` : frontEnd, ...Object.entries(all).map(([name, value]) => `${name}=${value}`)];
-      return ["-chardev", `socket,id=device,path=${socket}`, "-device", words_.join(",")];
+      // This front-end wants its device there at once, and ends QEMU 7.2 if it would rather wait.
+      const reconnect = frontEnd === "vhost-user-rng" ? "" : ",reconnect=1";
+      return ["-chardev", `socket,id=device,path=${socket}${reconnect}`, "-device", words_.join(",")];
     },
     [Symbol.asyncDispose]: async () => {
       await program[Symbol.asyncDispose]();

@@ -2,6 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Guest } from "../../.config/guest/guest.ts";
 import { servedDevice } from "../../.config/guest/served-device.ts";
@@ -60,6 +61,24 @@ test("what the guest writes is in the file, and what it discards or makes zeros 
   for (const at of [5, 10]) expected.fill("b", at * 4096, (at + 3) * 4096);
   for (const at of [40, 50]) expected.fill(0, at * MEGABYTE, (at + 1) * MEGABYTE);
   expect(Buffer.compare(bytes, expected)).toBe(0);
+});
+
+test("a disk whose server is killed and started again has lost nothing, and the guest has only waited", async () => {
+  await using served = await servedDevice(DEVICE, { BLOCK_FILE: path });
+  await using guest = await Guest.start({ qemu: served.qemu("vhost-user-blk", "q35") });
+  await guest.check(`${UP} && mke2fs /dev/vda >/dev/null && ${MOUNT}`);
+  await guest.check("head -c 20000000 /dev/urandom >/tmp/bytes");
+  const write =
+    "for i in 1 2 3 4 5 6 7 8; do dd if=/tmp/bytes of=/mnt/$i bs=64k oflag=direct 2>/dev/null; rm -f /mnt/$((i - 2)); done; sync";
+  const written = guest.check(write, { timeout: 100_000 });
+  for (let i = 0; i < 3; i++) {
+    await sleep(1000);
+    await served.restart();
+  }
+  await written;
+  const sums = await guest.check("echo 3 >/proc/sys/vm/drop_caches; sha256sum </tmp/bytes; sha256sum </mnt/7; sha256sum </mnt/8");
+  expect(new Set(sums.split("\n")).size).toBe(1);
+  expect(await guest.check("dmesg")).not.toContain("I/O error");
 });
 
 test("a disk that is only read is read by two guests, and written by none", async () => {

@@ -21,6 +21,17 @@ for (const name of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 const { stdin, stdout, stderr } = process;
-const status = await run(process.argv.slice(2), { stdin, stdout, stderr, signal: stop.signal, now: () => new Date() });
+const status = await run(process.argv.slice(2), {
+  stdin,
+  stdout,
+  stderr,
+  signal: stop.signal,
+  now: () => new Date(),
+  uncaught: (tell) => {
+    // A promise that nobody awaits ends here, too.
+    process.on("uncaughtException", tell);
+    return { [Symbol.dispose]: () => void process.off("uncaughtException", tell) };
+  },
+});
 // An end by itself stops listening to signals first: one that is passed on late would be the program's status.
 process.exit(status);

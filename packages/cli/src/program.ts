@@ -42,6 +42,8 @@ export interface Surroundings {
   readonly signal: AbortSignal;
   /** The time. */
   now(): Date;
+  /** Tells of what nobody catches, in place of the process's end, until it is disposed. */
+  uncaught?(tell: (error: unknown) => void): Disposable;
 }
 
 const wholeNumber =
@@ -83,7 +85,7 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
     .description("serve the device that a file exports (export default defineDevice({ ... })); the word device may be left out")
     .addHelpText("after", DEVICE_EXAMPLE)
     .action(async (file: string, options: ServeOptions & { json: boolean }) => {
-      await serveDevice(file, options, reporterFor(options.json, surroundings), signal);
+      await serveDevice(file, options, { ...surroundings, reporter: reporterFor(options.json, surroundings) });
     });
   program
     .command("run <machine>")

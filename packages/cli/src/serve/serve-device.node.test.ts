@@ -1,4 +1,6 @@
 /** `virtspace serve FILE`: what files it takes, who is served, and what a device that fails does to others. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UnixSocket } from "@virtspace/host-linux";
@@ -17,7 +19,8 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Writes a file. @returns its path */
 function file(text: string): string {
-  const path = join(folder, "device.ts");
+  // Node strips no types below node_modules.
+  const path = join(folder, "device.mjs");
   writeFileSync(path, text);
   return path;
 }
@@ -93,6 +96,30 @@ test("a device that can't be made for one guest is said in a line with why, and 
   expect(trial.out).not.toContain("guest 1 left");
   trial.stop.abort();
   expect([await done, trial.err]).toEqual([Exit.Ok, ""]);
+});
+
+test("what a device throws when nobody could catch it is said once, and other guests are served on", async () => {
+  const create = `create() {
+    setInterval(() => { throw new Error("in a timer"); }, 5);
+    void Promise.reject(new Error("in a promise"));
+    return { ${PARTS} };
+  }`;
+  const main = join(import.meta.dirname, "../main.ts");
+  const program = spawn(process.execPath, [main, "serve", device(create), "--socket", socket], { timeout: 25_000, killSignal: "SIGKILL" });
+  let out = "";
+  program.stdout.setEncoding("utf8").on("data", (some: string) => {
+    out += some;
+  });
+  await expect.poll(() => out, { timeout: 20_000 }).toContain("listening");
+  using _first = UnixSocket.connect(socket);
+  await expect.poll(() => out, { timeout: 5000 }).toContain("error: trial failed, and nobody caught it: in a timer\n");
+  using _second = UnixSocket.connect(socket);
+  await expect.poll(() => out, { timeout: 5000 }).toContain("guest 2 joined");
+  const ended = once(program, "exit");
+  program.kill("SIGTERM");
+  expect(await ended).toEqual([Exit.Ok, null]);
+  expect(out.match(/nobody caught it: in a promise/g)).toHaveLength(1);
+  expect(out.match(/nobody caught it: in a timer/g)).toHaveLength(1);
 });
 
 test.each([

@@ -67,6 +67,10 @@ export class Rings implements Disposable {
       log: owner.log,
       interrupt: (index) => this.#interrupt(index),
       configChanged: () => owner.configChanged(),
+      // There is no message for it: each ring says that it has an error.
+      needReset: () => {
+        for (const index of this.#rings.keys()) this.#lost(index);
+      },
       queueLost: ({ queue }) => this.#lost(queue),
     });
   }

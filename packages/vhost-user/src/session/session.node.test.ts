@@ -460,6 +460,14 @@ test("configuration is read and written, and a change of it is told", async () =
   expect(await frontEnd.stream.next()).toMatchObject({ id: 24, flags: 5, payload: new Uint8Array(0) });
 });
 
+test("a device that needs a reset says so by the error of each ring", async () => {
+  using server = new EchoServer(folder.at("socket"));
+  using frontEnd = await FrontEnd.started(server.path, { rings: 2 });
+  expect(frontEnd.rings.map(({ error }) => error.take())).toEqual([0, 0]);
+  server.device.context?.needReset?.();
+  expect(frontEnd.rings.map(({ error }) => error.take())).toEqual([1, 1]);
+});
+
 test("an address is announced, and an MTU taken where it can be", async () => {
   using server = new EchoServer(folder.at("socket"));
   using frontEnd = await FrontEnd.started(server.path);

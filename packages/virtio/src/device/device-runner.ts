@@ -32,6 +32,8 @@ export interface RunnerOwner {
   interrupt(queue: number): void;
   /** Interrupts the driver because the configuration has changed. */
   configChanged(): void;
+  /** Tells the driver that the device needs a reset, where it can be told. */
+  needReset?(): void;
   /** The driver broke a queue, which is retired. */
   queueLost(fault: RingFault): void;
   /** Says what happens; silent unless given. */
@@ -88,6 +90,7 @@ export class DeviceRunner {
         log: this.log,
         now: () => host.now(),
         configChanged: () => this.#owner.configChanged(),
+        needReset: () => this.#owner.needReset?.(),
       }),
     );
   }

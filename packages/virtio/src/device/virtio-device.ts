@@ -31,6 +31,8 @@ export interface DeviceContext {
   now(): number;
   /** Tells the driver that the configuration has changed. */
   configChanged(): void;
+  /** Tells the driver that the device can't go on as it is, and needs a reset. Absent where there is nobody to tell. */
+  needReset?(): void;
 }
 
 /** A device. Transports call it; it calls nobody but its context and its queues. */

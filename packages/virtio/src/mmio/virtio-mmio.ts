@@ -94,6 +94,7 @@ export class VirtioMmio implements Disposable {
       space,
       interrupt: () => this.#raise(InterruptReason.UsedBuffer),
       configChanged: () => this.#configChanged(),
+      needReset: () => this.#needReset(),
       queueLost: ({ queue }) => {
         const registers = this.#queues[queue];
         if (registers !== undefined) registers.lost = true;

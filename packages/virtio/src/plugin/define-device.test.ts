@@ -5,10 +5,12 @@ import {
   type Chain,
   ConfigBytes,
   type DeviceParts,
+  DeviceStatus,
   type DeviceSurroundings,
   defaultRandom,
   defineDevice,
   FeatureSet,
+  InterruptReason,
   VirtioDeviceType,
   VirtioError,
   VirtioFeature,
@@ -79,6 +81,25 @@ describe("a defined device", () => {
     driver.startQueue(0, gpa(0x1_0000));
     driver.ready();
     expect(said).toEqual(["start", "undo", "start"]);
+  });
+
+  test("can say that it needs a reset, which the driver is told, and goes on after one", () => {
+    let giveUp = (): void => {};
+    const { driver, mmio } = machineWith(
+      defineDevice({
+        name: "tired",
+        ...parts(({ needReset }) => {
+          giveUp = needReset;
+        }),
+      }),
+    );
+    driver.ready();
+    expect(mmio.status & DeviceStatus.NeedsReset).toBe(0);
+    giveUp();
+    expect([mmio.status & DeviceStatus.NeedsReset, driver.acknowledge()]).toEqual([DeviceStatus.NeedsReset, InterruptReason.ConfigChange]);
+    driver.negotiate(FeatureSet.of(VirtioFeature.Version1));
+    driver.ready();
+    expect(mmio.status & DeviceStatus.NeedsReset).toBe(0);
   });
 
   test("has parts of its own in each machine, and closes them when it leaves", async () => {

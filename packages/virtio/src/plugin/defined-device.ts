@@ -41,8 +41,8 @@ export class DefinedDevice implements VirtioDevice, Disposable, AsyncDisposable 
     this.#byName = Object.fromEntries(parts.queues.map((queue, index) => [queue.name, this.#queues[index] as ServedByName]));
   }
 
-  start({ space, features, log, now, configChanged }: DeviceContext): void {
-    const context = { queues: this.#byName, space, features, log, random: this.#random, now, configChanged };
+  start({ space, features, log, now, configChanged, needReset = () => {} }: DeviceContext): void {
+    const context = { queues: this.#byName, space, features, log, random: this.#random, now, configChanged, needReset };
     const undo = this.#parts.start(context);
     if (typeof undo === "function") this.#undo = () => void undo();
   }

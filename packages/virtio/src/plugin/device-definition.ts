@@ -33,6 +33,8 @@ export interface StartedDevice<Q extends string = string> {
   readonly now: () => number;
   /** Tells the driver that the configuration has changed. */
   readonly configChanged: () => void;
+  /** Tells the driver that the device can't go on as it is, and needs a reset: `start` is called anew then. */
+  readonly needReset: () => void;
 }
 
 /** A queue that goes by its name. */
