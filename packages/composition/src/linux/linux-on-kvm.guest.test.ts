@@ -6,6 +6,7 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { guestImage as ownImage } from "@virtspace/conformance/guests";
 import { MiB } from "@virtspace/virt-address-space";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { cpio, file, folder } from "../../../../.config/guest/cpio.ts";
@@ -15,7 +16,7 @@ import { PROJECT_IN_GUEST, projectFiles } from "../../../../.config/guest/projec
 import { compose, defineMachine, linux, v86 } from "../index.ts";
 
 const PROGRAMS = `/${PROJECT_IN_GUEST}/packages/composition/src/linux`;
-const LIFETIME = 400_000;
+const LIFETIME = 600_000;
 
 let place = "";
 let guest: Guest;
@@ -23,7 +24,13 @@ beforeAll(async () => {
   place = await mkdtemp(join(tmpdir(), "linux-on-kvm-"));
   const image = await guestImage();
   const [kernel, base] = await Promise.all([readFile(image.kernel), readFile(image.initramfs)]);
-  const files = [...projectFiles(["composition"]), folder("inner"), file("inner/vmlinuz", kernel), file("inner/initramfs", base)];
+  const files = [
+    ...projectFiles(["composition"]),
+    folder("inner"),
+    file("inner/vmlinuz", kernel),
+    file("inner/initramfs", base),
+    file("inner/net", Buffer.from(ownImage("net"))),
+  ];
   const initramfs = join(place, "initramfs");
   // A kernel unpacks archives that stand one behind the other.
   await writeFile(initramfs, Buffer.concat([base, cpio(files)]));
@@ -57,6 +64,17 @@ test("Linux comes up to a shell, pings our gateway, hears of its power button an
   expect(output).toMatch(/^\s*5:.*IO-APIC.*virtio0/m);
   expect(output).toMatch(new RegExp(`${new Date().getUTCFullYear()}\\s+0\\.0+ seconds`));
   expect(output).toMatch(/^\s*1\s+EN.*enabled/m);
+});
+
+test("our own guest streams through a virtio-net and a venet, and is moved while it does", { timeout: 200_000 }, async () => {
+  const { output, result } = await run("cards.process.js /inner/net", 180_000);
+  expect(result, output).toEqual({
+    holders: ["its creator", "kvm", "cards's bus", "net"],
+    outcome: { reason: "left", status: 0 },
+    came: ["60 datagrams came back", "venet: 60 datagrams came back"],
+    echo: 4,
+    udpEcho: 120,
+  });
 });
 
 test("a KVM whose processor another hypervisor has says so", async () => {
