@@ -41,5 +41,5 @@ const outcome = await machine.outcome;
 const came = said.split("\n").filter((line) => line.endsWith("came back"));
 const { echo, udpEcho } = gateway.counters;
 await machine[Symbol.asyncDispose]();
-console.log(`@result ${JSON.stringify({ holders, outcome, came, echo, udpEcho })}`);
+process.stdout.write(`@result ${JSON.stringify({ holders, outcome, came, echo, udpEcho })}\n`);
 gateway[Symbol.dispose]();
