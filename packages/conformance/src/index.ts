@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export { type DeviceRequest, type DeviceSuiteOptions, deviceSuite } from "./device/device-suite.ts";
 export { type GuestName, guestImage } from "./guest/guest-image.ts";
 export { type AccessSize, GuestCode } from "./hypervisor/guest-code.ts";
 export { type HypervisorSuiteOptions, hypervisorSuite } from "./hypervisor/hypervisor-suite.ts";
