@@ -28,7 +28,7 @@ import type { RingDriver } from "../virtio/ring-driver.ts";
 import { turn } from "./event-loop.ts";
 
 /** Where memory ends that begins at 0; another region follows at once. */
-export const BORDER: number = 4 * MiB;
+const BORDER: number = 4 * MiB;
 /** Where that other region ends, before a hole. */
 export const END: number = 5 * MiB;
 /** Memory that is only read. */
