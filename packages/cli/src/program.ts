@@ -1,5 +1,6 @@
 /** The command line: what there is, what it takes, and how it ends. @module */
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { CompositionError } from "@virtspace/composition";
 import { HostLinuxError } from "@virtspace/host-linux";
 import { HypervisorError } from "@virtspace/hypervisor";
@@ -11,6 +12,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { createLogUpdate } from "log-update";
 import { CaptureFileError } from "./capture/capture-file.ts";
 import { examine } from "./doctor/doctor.ts";
+import { BUSES, NewDeviceError, newDevice } from "./new/new-device.ts";
 import { jsonReporter, type LiveArea, type Output, type Reporter, textReporter } from "./report/reporter.ts";
 import { HYPERVISORS, type RunOptions, runMachine } from "./run/run-machine.ts";
 import { BackendChoiceError } from "./serve/backend-choice.ts";
@@ -107,6 +109,18 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
     .option("--events", "say what comes, goes and is written", false)
     .action(async (file: string, options: ShowBusOptions) => showBus(file, options, stdout));
   program
+    .command("new")
+    .description("write a package to go on from")
+    .command("device <name>")
+    .description("a package with a device that works, its tests and how to go on")
+    .addHelpText("after", NEW_EXAMPLE)
+    .addOption(new Option("-b, --bus <bus>", "what carries it").choices(BUSES).default("virtio"))
+    .option("-f, --folder <path>", "where it is written; a folder of its name unless given")
+    .action((name: string, options: { readonly bus: (typeof BUSES)[number]; readonly folder?: string }) => {
+      const { folder, files } = newDevice(name, { ...options, version });
+      stdout.write(`${files.map((file) => join(folder, file)).join("\n")}\n\ncd ${folder} && npm install && npm test\n`);
+    });
+  program
     .command("doctor")
     .description("find out what this host can do, and how to mend what it can't")
     .option("--json", "an object a line", false)
@@ -158,6 +172,12 @@ const RUN_EXAMPLE = `
 
 The exit code is the guest's own, where it leaves with one by its exit port; 1 where it comes to another end.`;
 
+const NEW_EXAMPLE = `
+  virtspace new device my-rng
+  virtspace new device my-adder --bus vbus --folder devices/adder
+
+Exit codes: 0 it was written, 1 the folder can't be written, 2 a bad name, or a folder that is in use.`;
+
 const VBUS_EXAMPLE = `
   virtspace vbus examples/quickstart/machine.ts
   virtspace vbus examples/quickstart/machine.ts -c "write config/devices/venet/txmitigation 8"
@@ -172,7 +192,12 @@ function reporterFor(json: boolean, { stdout, now }: Surroundings): Reporter {
 function exitCode(error: unknown, stderr: Output): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? Exit.Ok : Exit.Usage;
   const isNoDevice = error instanceof PluginFileError && error.code === "no-device";
-  if (isNoDevice || error instanceof BackendChoiceError || CompositionError.is(error, "bad-description")) {
+  if (
+    isNoDevice ||
+    error instanceof NewDeviceError ||
+    error instanceof BackendChoiceError ||
+    CompositionError.is(error, "bad-description")
+  ) {
     stderr.write(`error: ${error.message}\n`);
     return Exit.Usage;
   }

@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export { type DeviceRequest, type DeviceSuiteOptions, deviceSuite } from "./device/device-suite.ts";
 export { type GuestName, guestImage } from "./guest/guest-image.ts";
 export { type AccessSize, GuestCode } from "./hypervisor/guest-code.ts";
 export { type HypervisorSuiteOptions, hypervisorSuite } from "./hypervisor/hypervisor-suite.ts";
@@ -11,6 +12,7 @@ export { type MemoryProviderFixture, type MemoryProviderSuiteOptions, memoryProv
 export type { BusCallAnswer, BusCaller, HostChoice } from "./vbus/bus-caller.ts";
 export { GuestHeap } from "./vbus/guest-heap.ts";
 export { type ProxySignal, VbusDeviceProxy } from "./vbus/vbus-device-proxy.ts";
+export { type VbusDeviceCall, type VbusDeviceSuiteOptions, vbusDeviceSuite } from "./vbus/vbus-device-suite.ts";
 export { type VbusDriver, VbusGuest, type VbusGuestOptions } from "./vbus/vbus-guest.ts";
 export { type SentFrame, type VenetCapabilities, VenetNic, type VenetNicOptions, type VenetSignals } from "./vbus/venet-nic.ts";
 export { MmioDriver } from "./virtio/mmio-driver.ts";
