@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { drawing, table } from "./drawing.ts";
-import { direct, layOut } from "./layout.ts";
+import { BOX_WIDTH, direct, layOut } from "./layout.ts";
 import { packageGraph } from "./package-graph.ts";
 
 const packages = await packageGraph();
@@ -34,7 +34,7 @@ describe("what is drawn is what the code says", () => {
   test("no box is upon another", () => {
     for (const row of layOut(packages).rows) {
       const at = row.filter(({ name }) => name !== undefined).map(({ x }) => x);
-      for (const [i, x] of at.slice(1).entries()) expect(x - (at[i] as number)).toBeGreaterThanOrEqual(120);
+      for (const [i, x] of at.slice(1).entries()) expect(x - (at[i] as number)).toBeGreaterThanOrEqual(BOX_WIDTH);
     }
   });
 });

@@ -11,7 +11,7 @@ export interface Place {
   x: number;
 }
 
-const BOX = 120;
+const BOX = 138;
 const PASSAGE = 16;
 const GAP = 10;
 const SWEEPS = 24;

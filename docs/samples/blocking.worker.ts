@@ -1,6 +1,13 @@
 /** A thread that blocks: what "More than one thread" shows. */
 import { parentPort, receiveMessageOnPort } from "node:worker_threads";
-import { gpa, type NotifierDescriptor, type SharedNotifier, type SpaceDescriptor, sharedNotifierOpener, VirtAddressSpace } from "@virtspace/virt-address-space";
+import {
+  gpa,
+  type NotifierDescriptor,
+  type SharedNotifier,
+  type SpaceDescriptor,
+  sharedNotifierOpener,
+  VirtAddressSpace,
+} from "@virtspace/virt-address-space";
 
 parentPort?.once("message", async ({ descriptor, waker }: { readonly descriptor: SpaceDescriptor; readonly waker: NotifierDescriptor }) => {
   const REGISTER = gpa(0x1000);

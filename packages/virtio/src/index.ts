@@ -16,7 +16,14 @@ export type { MmioQueueState, MmioState } from "./mmio/mmio-state.ts";
 export { DeviceStatus, InterruptReason, Register } from "./mmio/registers.ts";
 export { VirtioMmio, type VirtioMmioOptions } from "./mmio/virtio-mmio.ts";
 export { type DeviceDefinition, type DeviceFactory, defineDevice } from "./plugin/define-device.ts";
-export type { DefinedQueue, DeviceParts, DeviceSurroundings, StartedDevice, VirtioPlugin } from "./plugin/device-definition.ts";
+export type {
+  DefinedQueue,
+  DeviceParts,
+  DeviceSurroundings,
+  NamedQueueSpec,
+  StartedDevice,
+  VirtioPlugin,
+} from "./plugin/device-definition.ts";
 export { Chain } from "./queue/chain.ts";
 export { openVirtqueue } from "./queue/open-virtqueue.ts";
 export { isQueueSize, MAX_QUEUE_SIZE, type QueueConfig } from "./queue/queue-config.ts";

@@ -25,11 +25,17 @@ const STOP_MILLISECONDS = 5000;
 
 /** What a rack needs. */
 export interface DeviceRackOptions {
+  /** The guest's memory. */
   readonly memory: VirtAddressSpace;
+  /** Whose interrupt lines they have. */
   readonly vm: VirtualMachine;
+  /** Where they may be. */
   readonly slots: DeviceSlots;
+  /** What plug-ins are made with. */
   readonly surroundings: MachineDeviceSurroundings;
+  /** Time, and later turns of the event loop. */
   readonly host: VirtioHost;
+  /** Makes what doorbells ring. */
   readonly notifier: () => Notifier;
   /** The machine's bus; undefined where it has none. */
   readonly bus: MachineBus | undefined;

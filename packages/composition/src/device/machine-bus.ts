@@ -16,13 +16,21 @@ import type { BridgeSlot } from "./device-slots.ts";
 
 /** What it is put together from. */
 export interface MachineBusOptions {
+  /** The machine's name. */
   readonly machine: string;
+  /** The guest's memory. */
   readonly memory: VirtAddressSpace;
+  /** Its ports. */
   readonly ports: VirtAddressSpace;
+  /** Whose interrupt line the bridge has. */
   readonly vm: VirtualMachine;
+  /** Where the bridge is. */
   readonly slot: BridgeSlot;
+  /** Time, and later turns of the event loop. */
   readonly host: VbusHost;
+  /** Makes what doorbells ring. */
   readonly notifier: () => Notifier;
+  /** Told of what a device's code did wrong. */
   readonly onFault: (fault: VbusFault) => void;
 }
 

@@ -31,9 +31,13 @@ export interface MachineSnapshot {
   readonly machine: MachineState;
   /** The PC around them. */
   readonly platform: {
+    /** The serial port. */
     readonly console: ReturnType<Uart["save"]>;
+    /** The timer; undefined where the engine has its own. */
     readonly timer: ReturnType<Pit["save"]> | undefined;
+    /** The clock. */
     readonly clock: ReturnType<Cmos["save"]>;
+    /** The power registers. */
     readonly power: ReturnType<AcpiPower["save"]>;
   };
   /** In the order in which they came. */

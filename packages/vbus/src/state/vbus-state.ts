@@ -16,8 +16,11 @@ export interface BusState {
 
 /** An interface on a bus, and what people set of its device. */
 export interface EntryState {
+  /** Its number. */
   readonly id: number;
+  /** Of its device. */
   readonly name: string;
+  /** What drivers find it by. */
   readonly type: string;
   /** Values of the device's attributes that can be set. */
   readonly attributes: Readonly<Record<string, string>>;
@@ -25,9 +28,13 @@ export interface EntryState {
 
 /** Shared memory that a device has. */
 export interface SharedState {
+  /** The driver's number for it. */
   readonly id: number;
+  /** Where it is in the guest. */
   readonly ptr: number;
+  /** Bytes. */
   readonly len: number;
+  /** As the driver gave them. */
   readonly flags: number;
   /** Its signal, where it has one. */
   readonly signal?: SignalState | undefined;
@@ -35,8 +42,11 @@ export interface SharedState {
 
 /** A signal by its handle. */
 export interface SignalState {
+  /** The handle. */
   readonly handle: number;
+  /** Where in its memory it is, bytes. */
   readonly offset: number;
+  /** The priority of its events. */
   readonly prio: number;
   /** The guest's word for it, decimal. */
   readonly cookie: string;
@@ -44,9 +54,11 @@ export interface SignalState {
 
 /** A device that a guest has open. */
 export interface OpenDeviceState {
+  /** The handle. */
   readonly handle: number;
   /** The interface's number. */
   readonly id: number;
+  /** What was agreed on. */
   readonly version: number;
   /** In the order in which it was given. */
   readonly memory: readonly SharedState[];
@@ -56,39 +68,53 @@ export interface OpenDeviceState {
 
 /** What a guest has open. */
 export interface ClientState {
+  /** The next handle. */
   readonly nextHandle: number;
+  /** By handle. */
   readonly devices: readonly OpenDeviceState[];
 }
 
 /** An event that waits for room. */
 export interface EventState {
+  /** Which event. */
   readonly id: number;
   /** The device's number, or the guest's word for a signal, decimal. */
   readonly subject: string;
+  /** What drivers find a device that came by. */
   readonly type?: string | undefined;
 }
 
 /** An event queue: where it is, and what it had no room for. */
 export interface EventQueueState {
+  /** Descriptors. */
   readonly count: number;
+  /** Where the ring is in the guest. */
   readonly ring: number;
+  /** Where its events' bytes are in the guest. */
   readonly data: number;
+  /** What it had no room for. */
   readonly backlog: readonly EventState[];
 }
 
 /** A processor's descriptor. */
 export interface FastcallState {
+  /** Which processor's. */
   readonly channel: number;
+  /** Where it is in the guest. */
   readonly address: number;
 }
 
 /** A bridge. */
 export interface BridgeState {
+  /** Whether the guest has agreed on a version. */
   readonly negotiated: boolean;
+  /** By priority. */
   readonly queues: readonly EventQueueState[];
+  /** Those that the guest registered. */
   readonly fastcalls: readonly FastcallState[];
   /** Interfaces that the guest was told of, or will be by an event that waits. */
   readonly known: readonly number[];
+  /** What the guest has open. */
   readonly client: ClientState;
 }
 

@@ -35,6 +35,12 @@ export interface StartedDevice<Q extends string = string> {
   readonly configChanged: () => void;
 }
 
+/** A queue that a device has, by a name that is the author's. */
+export interface NamedQueueSpec<Q extends string = string> extends QueueSpec {
+  /** By which `start` is given it. */
+  readonly name: Q;
+}
+
 /** What a device is made of. */
 export interface DeviceParts<Q extends string = string> {
   /** A number of `VirtioDeviceType`. */
@@ -42,7 +48,7 @@ export interface DeviceParts<Q extends string = string> {
   /** What it offers besides the features of queues and transports; nothing unless given. */
   readonly features?: FeatureSet;
   /** Its queues, in the order of their numbers. */
-  readonly queues: readonly (QueueSpec & { readonly name: Q })[];
+  readonly queues: readonly NamedQueueSpec<Q>[];
   /** Its configuration space; none unless given. */
   readonly config?: DeviceConfig;
   /**
