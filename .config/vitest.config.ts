@@ -19,7 +19,7 @@ function inChromium(executablePath: string): TestProjectConfiguration {
     server: { headers },
     test: {
       name: "chromium",
-      include: ["packages/*/src/**/*.test.ts"],
+      include: ["packages/*/src/**/*.test.ts", "docs/samples/**/*.test.ts"],
       exclude: ["**/*.{node,guest}.test.ts", "**/node_modules/**"],
       browser: {
         enabled: true,

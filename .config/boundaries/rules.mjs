@@ -7,7 +7,7 @@
  */
 
 /** Which packages of ours a package may import; `any` is all of them. */
-const MAY_IMPORT = {
+export const MAY_IMPORT = {
   "virt-address-space": [],
   hypervisor: ["virt-address-space"],
   virtio: ["virt-address-space"],
@@ -37,7 +37,7 @@ const MAY_IMPORT = {
   ],
 };
 
-const NEUTRAL = ["virt-address-space", "hypervisor", "virtio", "network", "virtio-net", "vbus", "pc-platform"];
+export const NEUTRAL = ["virt-address-space", "hypervisor", "virtio", "network", "virtio-net", "vbus", "pc-platform"];
 
 /** Files that are never published: they may use the suites, and whatever a test needs. */
 const UNPUBLISHED = "\\.(test|test-d|bench|worker|process)\\.ts$|-scenarios\\.ts$";

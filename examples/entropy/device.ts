@@ -3,6 +3,7 @@
  *
  * @see virtio 1.3, section 5.4
  */
+// #region device
 import { defineDevice, VirtioDeviceType, type VirtioPlugin } from "@virtspace/virtio";
 
 const entropy: VirtioPlugin = defineDevice({
@@ -12,3 +13,4 @@ const entropy: VirtioPlugin = defineDevice({
   start: ({ queues, random }) => queues.requests.serve((chain) => chain.fill(random)),
 });
 export default entropy;
+// #endregion device

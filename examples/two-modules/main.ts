@@ -11,6 +11,7 @@ import { startSensor } from "./sensor.ts";
 const RING = gpa(0x1000);
 const DOORBELL = gpa(0x1000_0000);
 
+// #region create
 // Create and populate. No hypervisor is needed for that, and none is here.
 const space = VirtAddressSpace.create({ name: "guest" });
 const memory = sharedMemory(16 * MiB);
@@ -33,6 +34,7 @@ worker.on("message", (line: string) => {
   lines++;
   console.log(`  ${line}`);
 });
+// #endregion create
 
 // ... and to one in this thread.
 console.log("the sensor writes, the display reads, through a ring at 0x1000");
@@ -47,6 +49,7 @@ const sensor = await startSensor({
 while (lines < readings) await once(worker, "message");
 console.log(`bound: ${space.holders.join(", ")}`);
 
+// #region unmap
 // Unmap: resolves when both have let go of the memory.
 const exited = once(worker, "exit");
 await space.unmap(ram);
@@ -58,3 +61,4 @@ sensor[Symbol.dispose]();
 space[Symbol.dispose]();
 while (!space.released) await new Promise((resolve) => setTimeout(resolve, 1));
 console.log("the last holder let go: the space is released");
+// #endregion unmap

@@ -11,6 +11,7 @@ export interface SensorOptions {
   readonly onRevoked: (change: VmapChange) => void;
 }
 
+// #region sensor
 /** Attaches, writes its readings, and returns what ends it. */
 export async function startSensor({ space: descriptor, ring: at, doorbell, readings, onRevoked }: SensorOptions): Promise<Disposable> {
   const space = await VirtAddressSpace.attach(descriptor, { name: "sensor" });
@@ -25,3 +26,4 @@ export async function startSensor({ space: descriptor, ring: at, doorbell, readi
   }
   return space;
 }
+// #endregion sensor

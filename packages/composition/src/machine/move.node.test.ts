@@ -53,6 +53,7 @@ describe.each([
   test.for(["split", "packed", "pieces"])("a guest that streams is moved again and again (%s)", async (option, { skip }) => {
     if (why !== undefined) skip(why);
     using world = new World();
+    // #region move
     const description = world.describe(hypervisor, `net ping=2 udp=${DATAGRAMS} exit ${option}`);
     let machine: ComposedMachine = await boot(description, { onConsole: world.onConsole });
     let moves = 0;
@@ -69,6 +70,7 @@ describe.each([
     expect(world.text).toContain(`\n${DATAGRAMS} datagrams came back`);
     expect(world.text).toContain(`venet: ${DATAGRAMS} datagrams came back`);
     expect([gateway.counters.udpEcho, gateway.counters.echo]).toEqual([2 * DATAGRAMS, 4]);
+    // #endregion move
     await machine[Symbol.asyncDispose]();
   });
 });

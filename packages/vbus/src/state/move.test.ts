@@ -137,6 +137,7 @@ function adder(name = "adder"): VbusDevice {
   });
 }
 
+// #region handles
 test("handles and what devices were told are the same in the new place", async () => {
   const moving = stack.use(new MovingGuest(turns, [adder()]));
   moving.guest.start();
@@ -147,6 +148,7 @@ test("handles and what devices were told are the same in the new place", async (
   await moving.settle();
   expect([device.call(2, 0 as never, 0), device.close(), moving.host.bridge.openHandles]).toEqual([42, 0, 0]);
 });
+// #endregion handles
 
 test("what is not in the new place is gone for the guest, and what is new there is told", async () => {
   const moving = stack.use(new MovingGuest(turns, [adder("one"), adder("two")]));
@@ -167,6 +169,7 @@ test("what is not in the new place is gone for the guest, and what is new there 
   expect(one.close()).toBe(0);
 });
 
+// #region backlog
 test("events that had no room come in the new place", async () => {
   const moving = stack.use(new MovingGuest(turns, [adder("0")], { events: 2, queues: 1 }));
   moving.guest.start();
@@ -182,6 +185,7 @@ test("events that had no room come in the new place", async () => {
   await moving.settle();
   expect([...moving.guest.devices.keys()]).toEqual(Array.from({ length: 9 }, (_, i) => BigInt(i + 1)));
 });
+// #endregion backlog
 
 test("an interrupt that the old host sent and nobody saw is sent again", async () => {
   const moving = stack.use(new MovingGuest(turns, [adder()]));
