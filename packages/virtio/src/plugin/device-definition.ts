@@ -43,12 +43,6 @@ export interface NamedQueue<Q extends string = string> extends QueueSpec {
   readonly name: Q;
 }
 
-/** A queue that a device has, by a name that is the author's. */
-export interface NamedQueueSpec<Q extends string = string> extends QueueSpec {
-  /** By which `start` is given it. */
-  readonly name: Q;
-}
-
 /** What a device is made of. */
 export interface DeviceParts<Q extends string = string> {
   /** A number of `VirtioDeviceType`. */
