@@ -24,6 +24,7 @@ interface Manifest {
   readonly engines: { readonly node: string };
   /** A package with this knows a host. */
   readonly os?: readonly string[];
+  readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
 }
 
@@ -61,11 +62,26 @@ async function pack(folder: string, place: string): Promise<Packed> {
   return { name, folder, tarball };
 }
 
+/** What READMEs say is to be installed beside our own packages, in the versions that those have. */
+function librariesOf(packed: readonly Packed[]): Readonly<Record<string, string>> {
+  const libraries = packed.flatMap(({ folder }) => {
+    const { dependencies = {} } = manifestOf(folder);
+    const [, names = ""] = /^npm install (.*)$/m.exec(readFileSync(join(folder, "README.md"), "utf8")) ?? [];
+    return names.split(" ").flatMap((name) => (dependencies[name]?.match(/^\d/) ? [[name, dependencies[name]] as const] : []));
+  });
+  return Object.fromEntries(libraries);
+}
+
 /** An empty project with all packages in it, and the samples of each README. */
 function makeProject(place: string, packed: readonly Packed[]): void {
   const { devDependencies } = manifestOf(root);
   const tarballs = Object.fromEntries(packed.map(({ name, tarball }) => [name, `file:${tarball}`]));
-  const dependencies = { ...tarballs, "@types/node": devDependencies["@types/node"], vitest: devDependencies["vitest"] };
+  const dependencies = {
+    ...librariesOf(packed),
+    ...tarballs,
+    "@types/node": devDependencies["@types/node"],
+    vitest: devDependencies["vitest"],
+  };
   writeFileSync(join(place, "package.json"), JSON.stringify({ name: "empty", private: true, type: "module", dependencies }));
   writeFileSync(join(place, "pnpm-workspace.yaml"), JSON.stringify({ packages: ["."], overrides: tarballs }));
   const compilerOptions = {
