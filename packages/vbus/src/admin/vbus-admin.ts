@@ -29,7 +29,7 @@ export interface AdminEvent {
 
 interface DeviceEntry {
   device: VbusDevice | undefined;
-  /** Whose reference to the device this tree has. */
+  /** Whether somebody else made it: then it is not this tree's to take down. */
   readonly adopted: boolean;
 }
 
