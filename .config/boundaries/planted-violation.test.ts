@@ -32,50 +32,60 @@ function check(): { readonly status: number | null; readonly output: string } {
   return { status, output: stdout + stderr };
 }
 
-/** Two packages, the first importing the second by its name as pnpm would link it. */
-function importing(importer: string, imported: string, statement: (name: string) => string): Record<string, string> {
+const statically = (file: string) => `import { Machine } from "${file}";\nexport const made = new Machine();\n`;
+const forTypes = (file: string) => `import type { Machine } from "${file}";\nexport type Made = Machine;\n`;
+const later = (file: string) => `export const made = await import("${file}");\n`;
+const onward = (file: string) => `export { Machine } from "${file}";\n`;
+const nothing = () => "export class Machine {}\n";
+
+/** A package with one file, `src/NAME.ts`, which imports another package as pnpm would link it. */
+function file(importer: string, name: string, imported: string, statement: (path: string) => string): Record<string, string> {
   return {
     [`packages/${importer}/package.json`]: JSON.stringify({ name: `@virtspace/${importer}`, type: "module" }),
-    [`packages/${importer}/src/index.ts`]: statement(`../../${imported}/src/index.ts`),
-    [`packages/${imported}/package.json`]: JSON.stringify({ name: `@virtspace/${imported}`, type: "module" }),
-    [`packages/${imported}/src/index.ts`]: "export class Machine {}\n",
+    [`packages/${importer}/src/${name}.ts`]: statement(`../../${imported}/src/index.ts`),
   };
 }
 
+const VIOLATIONS: readonly (readonly [string, string, string, string, (path: string) => string])[] = [
+  ["a device that imports a hypervisor", "what-virtio-net-may-import", "virtio-net", "kvm-core", statically],
+  ["a device that imports a hypervisor's types alone", "what-vbus-may-import", "vbus", "kvm-core", forTypes],
+  ["a device that loads a hypervisor later", "what-virtio-net-may-import", "virtio-net", "v86-core", later],
+  ["a hypervisor that imports a device", "what-kvm-core-may-import", "kvm-core", "virtio-net", statically],
+  ["a hypervisor that passes a device on", "what-v86-core-may-import", "v86-core", "vbus", onward],
+  ["a neutral package that imports a host", "what-virtio-may-import", "virtio", "host-linux", statically],
+  ["the neutral object that imports anything of ours", "what-virt-address-space-may-import", "virt-address-space", "hypervisor", forTypes],
+  ["a package that is not in the table", "packages-are-in-the-table", "no-such", "virtio", statically],
+  [
+    "a neutral package that imports a module of Node",
+    "neutral-packages-know-no-host",
+    "virtio",
+    "virtio",
+    () => 'import { readFileSync } from "node:fs";\nexport const read = readFileSync;\n',
+  ],
+  [
+    "a neutral package that imports a library that nobody declared",
+    "no-unresolved",
+    "virtio",
+    "virtio",
+    () => 'import koffi from "koffi";\nexport default koffi;\n',
+  ],
+];
+
 describe("check:boundaries", () => {
-  const statically = (file: string) => `import { Machine } from "${file}";\nexport const made = new Machine();\n`;
-  const forTypes = (file: string) => `import type { Machine } from "${file}";\nexport type Made = Machine;\n`;
-  const later = (file: string) => `export const made = await import("${file}");\n`;
-  const onward = (file: string) => `export { Machine } from "${file}";\n`;
-
-  test.each([
-    ["a device that imports a hypervisor", "virtio-net", "kvm-core", statically],
-    ["a device that imports a hypervisor's types alone", "vbus", "kvm-core", forTypes],
-    ["a device that loads a hypervisor later", "virtio-net", "v86-core", later],
-    ["a hypervisor that imports a device", "kvm-core", "virtio-net", statically],
-    ["a hypervisor that passes a device on", "v86-core", "vbus", onward],
-    ["a neutral package that imports a host", "virtio", "host-linux", statically],
-    ["the neutral object that imports anything of ours", "virt-address-space", "hypervisor", forTypes],
-    ["a package that is not in the table", "no-such", "virtio", statically],
-  ])("fails for %s", (_, importer, imported, statement) => {
-    plant(importing(importer, imported, statement));
+  test("fails for each violation, and names it", () => {
+    const packages = new Set(VIOLATIONS.flatMap(([, , importer, imported]) => [importer, imported]));
+    plant(Object.assign({}, ...[...packages].map((name) => file(name, "index", name, nothing))));
+    VIOLATIONS.forEach(([, , importer, imported, statement], number) => plant(file(importer, `violation-${number}`, imported, statement)));
     const { status, output } = check();
     expect(status, output).toBeGreaterThan(0);
-    expect(output).toContain(importer === "no-such" ? "packages-are-in-the-table" : `what-${importer}-may-import`);
-  });
-
-  test.each([
-    ["a module of Node", 'import { readFileSync } from "node:fs";\nexport const read = readFileSync;\n', "neutral-packages-know-no-host"],
-    ["a library that nobody declared", 'import koffi from "koffi";\nexport default koffi;\n', "no-unresolved"],
-  ])("fails for a neutral package that imports %s", (_, text, rule) => {
-    plant({ "packages/virtio/package.json": '{ "name": "@virtspace/virtio" }', "packages/virtio/src/index.ts": text });
-    const { status, output } = check();
-    expect(status, output).toBeGreaterThan(0);
-    expect(output).toContain(rule);
+    const named = output.split("\n").filter((line) => line.includes("error "));
+    VIOLATIONS.forEach(([what, rule, importer], number) =>
+      expect(named, what).toContainEqual(expect.stringContaining(`${rule}: packages/${importer}/src/violation-${number}.ts`)),
+    );
   });
 
   test("passes what the table allows", () => {
-    plant(importing("kvm-core", "host-linux", statically));
+    plant({ ...file("kvm-core", "index", "host-linux", statically), ...file("host-linux", "index", "host-linux", nothing) });
     expect(check()).toMatchObject({ status: 0 });
   });
 });
