@@ -11,9 +11,8 @@ import type { VbusHost } from "../host/host.ts";
 import type { VbusShm } from "../memory/vbus-shm.ts";
 import { ShmSignal } from "../signal/shm-signal.ts";
 import type { Locale } from "../signal/shm-signal-layout.ts";
-import { IoqIterator, type IoqIteratorOptions } from "./ioq-iterator.ts";
+import { IoqIterator, type IoqIteratorOptions, type IoqMemory } from "./ioq-iterator.ts";
 import { IndexOffset, IOQ_HEAD_SIZE, IOQ_MAGIC, IOQ_VERSION, type IoqIndex, IoqOffset, ioqSize } from "./ioq-layout.ts";
-import { IoqWords } from "./ioq-words.ts";
 
 /** More than any ring has. */
 const MOST_DESCRIPTORS = 1 << 16;
@@ -37,7 +36,7 @@ export class Ioq implements Disposable {
   /** By which the sides wake each other. */
   readonly signal: ShmSignal;
   readonly #shm: VbusShm;
-  readonly #words: IoqWords;
+  readonly #memory: IoqMemory;
   #closed = false;
 
   private constructor({ shm, locale, signal }: IoqOptions, count: number) {
@@ -45,7 +44,7 @@ export class Ioq implements Disposable {
     this.locale = locale;
     this.signal = signal;
     this.count = count;
-    this.#words = new IoqWords(shm, locale, signal, count);
+    this.#memory = { window: shm.window, locale, signal, count };
   }
 
   /**
@@ -87,16 +86,17 @@ export class Ioq implements Disposable {
 
   /** Walks the ring. */
   iterator(index: IoqIndex, options: IoqIteratorOptions = {}): IoqIterator {
-    return new IoqIterator(this.#words, index, options);
+    return new IoqIterator(this.#memory, index, options);
   }
 
   /** How many descriptors an index has between its head and its tail; `EINVAL` where it was written over. */
   used(index: IoqIndex): number | ErrnoName {
-    const head = this.#words.position(IoqOffset[index], IndexOffset.head);
-    const tail = this.#words.position(IoqOffset[index], IndexOffset.tail);
-    if (isErrno(head)) return head;
-    if (isErrno(tail)) return tail;
-    if (head === tail) return this.#words.isFull(IoqOffset[index]) ? this.count : 0;
+    const { u32, u8 } = this.#memory.window;
+    const at = IoqOffset[index];
+    const head = u32[(at + IndexOffset.head) >> 2] ?? this.count;
+    const tail = u32[(at + IndexOffset.tail) >> 2] ?? this.count;
+    if (head >= this.count || tail >= this.count) return "EINVAL";
+    if (head === tail) return u8[at + IndexOffset.full] === 0 ? 0 : this.count;
     return tail > head ? tail - head : this.count - head + tail;
   }
 

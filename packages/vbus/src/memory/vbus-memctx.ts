@@ -51,6 +51,25 @@ export class VbusMemctx {
   }
 
   /**
+   * The range that all of a piece lies in, without a copy: good for the call alone.
+   *
+   * @returns undefined where it lies in more than one ({@link forEachPart} walks them), or not in memory
+   */
+  rangeOf(ptr: number, length: number): FlatRange | undefined {
+    const view = this.#space.view();
+    // Mostly it lies in the range that the last one lay in.
+    let range = view.ranges[this.#last];
+    if (range === undefined || ptr < range.start || ptr >= range.end) {
+      const address = tryGpa(ptr);
+      if (address === undefined) return undefined;
+      this.#last = view.indexFrom(address);
+      range = view.ranges[this.#last];
+      if (range === undefined || ptr < range.start) return undefined;
+    }
+    return ptr + length <= range.end && range.memory !== undefined && range.alive() ? range : undefined;
+  }
+
+  /**
    * The parts of memory that a piece lies in, without a copy: good for the call alone.
    *
    * @returns whether all of it is memory
@@ -61,12 +80,8 @@ export class VbusMemctx {
     const view = this.#space.view();
     const { ranges } = view;
     const end = address + length;
-    // Mostly it lies in the range that the last one lay in.
-    let i = this.#last;
-    const guess = ranges[i];
-    if (guess === undefined || address < guess.start || address >= guess.end) i = this.#last = view.indexFrom(address);
     let found = 0;
-    for (; i < ranges.length; i++) {
+    for (let i = view.indexFrom(address); i < ranges.length; i++) {
       const range = ranges[i] as FlatRange;
       if (range.start >= end) break;
       if (range.memory === undefined || !range.alive()) continue;

@@ -27,7 +27,7 @@ export class GuestFrame implements Frame {
     this.offload = offload;
     for (let i = 0; i < list.count; i++) {
       const { ptr, len } = list.pieces[i] as { readonly ptr: number; readonly len: number };
-      if (!memctx.forEachPart(ptr, len, this.#visit)) return false;
+      if (!this.#add(memctx, ptr, len)) return false;
     }
     return true;
   }
@@ -37,7 +37,7 @@ export class GuestFrame implements Frame {
     this.pieces = 0;
     this.length = length;
     this.offload = NO_OFFLOAD;
-    return memctx.forEachPart(ptr, length, this.#visit);
+    return this.#add(memctx, ptr, length);
   }
 
   memory(piece: number): FrameMemory {
@@ -52,5 +52,12 @@ export class GuestFrame implements Frame {
 
   size(piece: number): number {
     return this.#sizes[piece] as number;
+  }
+
+  #add(memctx: VbusMemctx, ptr: number, length: number): boolean {
+    const range = memctx.rangeOf(ptr, length);
+    if (range === undefined) return memctx.forEachPart(ptr, length, this.#visit);
+    this.#visit(range, ptr - range.start, length);
+    return true;
   }
 }

@@ -1,5 +1,6 @@
 /** What stands before a frame's pieces: copied out of the guest's memory once, and then believed as far as it holds. @module */
 import { NO_OFFLOAD, type Offload, type Segmentation } from "@virtspace/network";
+import type { ByteViews } from "@virtspace/virt-address-space";
 import type { HeaderSource } from "./header-source.ts";
 import { PieceList } from "./piece-list.ts";
 import { GsoType, MOST_GSO, MOST_PIECES, SgCapability, SgFlag, VenetIov, VenetSg } from "./venet-abi.ts";
@@ -15,24 +16,15 @@ export class SgReader {
   length = 0;
   /** What is left to do. */
   offload: Offload = NO_OFFLOAD;
-  readonly #headers: () => HeaderSource | undefined;
   readonly #most: number;
-  readonly #capabilities: () => number;
   readonly #bytes = new Uint8Array(VenetSg.iov + MOST_PIECES * VenetIov.size);
-  /** Made anew only where headers change their length: a view costs as much as a copy. */
-  #part = this.#bytes;
   readonly #data = new DataView(this.#bytes.buffer);
+  readonly #header: ByteViews = { bytes: this.#bytes, data: this.#data };
   readonly #list = new PieceList();
 
-  /**
-   * @param headers - where they are; undefined while that is nowhere
-   * @param most - bytes of a frame that is no large segment
-   * @param capabilities - agreed upon
-   */
-  constructor(headers: () => HeaderSource | undefined, most: number, capabilities: () => number) {
-    this.#headers = headers;
+  /** @param most - bytes of a frame that is no large segment */
+  constructor(most: number) {
     this.#most = most;
-    this.#capabilities = capabilities;
   }
 
   /** Where the frame's bytes are. */
@@ -45,19 +37,26 @@ export class SgReader {
     return this.#data.getBigUint64(VenetSg.cookie, true);
   }
 
-  /** Reads one. @param ptr - where it is @param length - bytes of header and pieces, by the descriptor's word @returns why it is none */
-  read(ptr: number, length: number): SgRefusal | undefined {
+  /**
+   * Reads one.
+   *
+   * @param headers - where they are; undefined while that is nowhere
+   * @param ptr - where it is
+   * @param length - bytes of header and pieces, by the descriptor's word
+   * @param capabilities - agreed upon
+   * @returns why it is none
+   */
+  read(headers: HeaderSource | undefined, ptr: number, length: number, capabilities: number): SgRefusal | undefined {
     if (length < VenetSg.iov) return "bad-length";
     if (length > this.#bytes.length) return "too-many-pieces";
     const data = this.#data;
-    if (this.#part.length !== length) this.#part = this.#bytes.subarray(0, length);
-    if (this.#headers()?.read(this.#part, ptr) !== true) return "gone";
+    if (headers?.read(this.#header, ptr, length) !== true) return "gone";
     const count = data.getUint32(VenetSg.count, true);
     if (count > MOST_PIECES) return "too-many-pieces";
     if (VenetSg.iov + count * VenetIov.size !== length) return "bad-length";
     const sum = this.#list.read(data, count);
     const total = data.getUint32(VenetSg.len, true);
-    const offload = offloadOf(data, total, this.#capabilities());
+    const offload = offloadOf(data, total, capabilities);
     if (offload === undefined) return "bad-offload";
     if (sum !== total || total > (offload.segmentation === "none" ? this.#most : MOST_GSO)) return "bad-length";
     this.length = total;

@@ -72,7 +72,8 @@ export class VenetConnection implements Disposable {
   /** Takes a frame. @returns whether there was a buffer */
   receive(frame: Frame): boolean {
     const { counters, mtu } = this.#parts;
-    if (!this.#carries || this.#receiver === undefined) {
+    const receiver = this.#receiver;
+    if (!this.#up || receiver === undefined || !this.#parts.enabled()) {
       counters.dropped("link-down");
       return true;
     }
@@ -80,7 +81,7 @@ export class VenetConnection implements Disposable {
       counters.dropped("too-long");
       return true;
     }
-    return this.#receiver.receive(frame);
+    return receiver.receive(frame);
   }
 
   /** The guest hears of what came. */

@@ -1,6 +1,6 @@
 /** Frames that come in: into the buffers that the guest posts on its ring. @module */
 import type { Frame, NetworkPort } from "@virtspace/network";
-import type { FlatRange } from "@virtspace/virt-address-space";
+import type { ByteViews, FlatRange } from "@virtspace/virt-address-space";
 import type { Ioq } from "../ioq/ioq.ts";
 import type { IoqIterator } from "../ioq/ioq-iterator.ts";
 import { quadAt } from "../memory/guest-struct.ts";
@@ -35,9 +35,9 @@ export class VenetReceiver implements Disposable {
   readonly #iterator: IoqIterator;
   readonly #header = new Uint8Array(VenetSg.iov + MOST_PIECES * VenetIov.size);
   readonly #data = new DataView(this.#header.buffer);
+  readonly #views: ByteViews = { bytes: this.#header, data: this.#data };
   /** The fixed part and the first piece. */
   readonly #first = this.#header.subarray(0, VenetSg.iov + VenetIov.size);
-  readonly #flat: { ptr: number; len: number }[] = [{ ptr: 0, len: 0 }];
   /** What is being copied: one visitor serves all parts. */
   #source: Uint8Array = this.#header;
   #from = 0;
@@ -61,7 +61,7 @@ export class VenetReceiver implements Disposable {
     const { counters } = this.#parts;
     const iterator = this.#iterator;
     for (let tried = 0; tried < this.#parts.ring.count; tried++) {
-      if (this.#closed || iterator.seek("tail") !== 0 || !iterator.mine || !iterator.valid) break;
+      if (this.#closed || !iterator.reach("tail")) break;
       const refusal = this.#put(frame);
       if (refusal === "wait") break;
       if (refusal === "drop") {
@@ -99,7 +99,7 @@ export class VenetReceiver implements Disposable {
   giveBack(): void {
     const headers = this.#parts.large()?.headers;
     for (let i = 0; i < this.#parts.ring.count; i++) {
-      if (this.#iterator.seek("tail") !== 0 || !this.#iterator.mine || !this.#iterator.valid) return;
+      if (!this.#iterator.reach("tail")) return;
       // Where there is a header, it is what the guest looks at.
       headers?.write(this.#iterator.ptr + VenetSg.len, new Uint8Array(4));
       this.#iterator.len = 0;
@@ -120,16 +120,28 @@ export class VenetReceiver implements Disposable {
     const large = this.#parts.large();
     if (large !== undefined) return this.#putLarge(frame, ptr, len, large);
     if (len < frame.length) return "bad";
-    const [buffer] = this.#flat as [{ ptr: number; len: number }];
-    buffer.ptr = ptr;
-    buffer.len = len;
-    return this.#fill(frame, this.#flat) ? undefined : "bad";
+    return this.#putFlat(frame, ptr, len) ? undefined : "bad";
+  }
+
+  /** Into one buffer, which has room for all of it. */
+  #putFlat(frame: Frame, ptr: number, len: number): boolean {
+    const range = this.#parts.memctx.rangeOf(ptr, frame.length);
+    if (range === undefined) return this.#fill(frame, [{ ptr, len }]);
+    let at = ptr - range.start;
+    let left = frame.length;
+    for (let piece = 0; piece < frame.pieces; piece++) {
+      const size = Math.min(frame.size(piece), left);
+      if (range.copyIn(at, frame.memory(piece).bytes, frame.offset(piece), size) !== size) return false;
+      at += size;
+      left -= size;
+    }
+    return true;
   }
 
   /** A header from the pool says where the first buffer is; what is more goes into pages, which the header names then. */
   #putLarge(frame: Frame, at: number, len: number, { headers, pages }: LargeFrames): Refusal | undefined {
     const data = this.#data;
-    if (len < this.#first.length || !headers.read(this.#first, at)) return "bad";
+    if (len < this.#first.length || !headers.read(this.#views, at, this.#first.length)) return "bad";
     const buffer = { ptr: quadAt(data, VenetSg.iov + VenetIov.ptr), len: data.getUint32(VenetSg.iov + VenetIov.len, true) };
     const more = Math.max(frame.length - buffer.len, 0);
     if (more > 0 && frame.offload.segmentation === "none") return "bad";

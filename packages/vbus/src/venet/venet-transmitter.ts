@@ -40,6 +40,9 @@ export class VenetTransmitter implements Disposable {
   readonly #reader: SgReader;
   readonly #frame = new GuestFrame();
   readonly #segmenter = new Segmenter();
+  /** What holds for a batch: agreed before the link is up, and what comes after that is refused. */
+  #capabilities = 0;
+  #headers: HeaderSource | undefined;
   /** Whether the frame's header could be read, and so the driver's word for it. */
   #hasWord = false;
   #untold = 0;
@@ -49,7 +52,7 @@ export class VenetTransmitter implements Disposable {
 
   constructor(parts: TransmitterParts) {
     this.#parts = parts;
-    this.#reader = new SgReader(parts.headers, parts.most, parts.capabilities);
+    this.#reader = new SgReader(parts.most);
     this.#iterator = parts.ring.iterator("inuse", { autoUpdate: true, quiet: true });
     parts.ring.signal.listener = () => this.#work();
     parts.ring.signal.enable();
@@ -74,11 +77,14 @@ export class VenetTransmitter implements Disposable {
 
   #work(): void {
     if (this.#closed || !this.#up || this.#waiting) return;
-    const { port, host, mitigation, burst, completed } = this.#parts;
-    const budget = burst();
+    const { port, host, completed } = this.#parts;
+    const budget = this.#parts.burst();
+    const mitigation = this.#parts.mitigation();
+    this.#capabilities = this.#parts.capabilities();
+    this.#headers = this.#parts.headers();
     let sent = 0;
     for (; sent < budget; sent++) {
-      if (this.#iterator.seek("head") !== 0 || !this.#iterator.mine || !this.#iterator.valid) break;
+      if (!this.#iterator.reach("head")) break;
       if (!this.#send()) {
         this.#waiting = true;
         break;
@@ -86,7 +92,7 @@ export class VenetTransmitter implements Disposable {
       // A ring that the guest writes over meanwhile: the frame stays on it, and isn't sent for ever.
       if (this.#iterator.pop() !== 0) break;
       completed?.(this.#hasWord ? this.#reader.cookie : 0n);
-      if (++this.#untold >= mitigation()) this.#tell();
+      if (++this.#untold >= mitigation) this.#tell();
     }
     if (sent === 0) return;
     port.flush();
@@ -129,17 +135,17 @@ export class VenetTransmitter implements Disposable {
   }
 
   #read(): VenetDropReason | undefined {
-    const { memctx, most, capabilities } = this.#parts;
+    const { memctx, most } = this.#parts;
     // Each is read once: the guest may write there now.
     const { ptr, len } = this.#iterator;
     this.#hasWord = false;
-    if ((capabilities() & SgCapability.sg) === 0) {
+    if ((this.#capabilities & SgCapability.sg) === 0) {
       if (len > most) return "bad-length";
       if (len < HEADER_BYTES) return "short";
       return this.#frame.overOne(memctx, ptr, len) ? undefined : "gone";
     }
     const reader = this.#reader;
-    const refusal = reader.read(ptr, len);
+    const refusal = reader.read(this.#headers, ptr, len, this.#capabilities);
     if (refusal !== undefined) return refusal;
     this.#hasWord = true;
     if (reader.length < HEADER_BYTES) return "short";
