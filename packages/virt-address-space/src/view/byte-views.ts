@@ -25,11 +25,19 @@ export function copyViews(source: ByteViews, from: number, target: ByteViews, to
 function copyUp(source: DataView, from: number, target: DataView, to: number, length: number): void {
   let i = 0;
   for (; i + 8 <= length; i += 8) target.setBigUint64(to + i, source.getBigUint64(from + i, true), true);
+  if (i + 4 <= length) {
+    target.setUint32(to + i, source.getUint32(from + i, true), true);
+    i += 4;
+  }
   for (; i < length; i++) target.setUint8(to + i, source.getUint8(from + i));
 }
 
 function copyDown(source: DataView, from: number, target: DataView, to: number, length: number): void {
   let i = length;
   for (; i >= 8; i -= 8) target.setBigUint64(to + i - 8, source.getBigUint64(from + i - 8, true), true);
+  if (i >= 4) {
+    target.setUint32(to + i - 4, source.getUint32(from + i - 4, true), true);
+    i -= 4;
+  }
   for (; i > 0; i--) target.setUint8(to + i - 1, source.getUint8(from + i - 1));
 }

@@ -1,5 +1,6 @@
 /** A queue of buffers for frames to the driver. @module */
 import { type Frame, type FrameMemory, NO_OFFLOAD, type Offload } from "@virtspace/network";
+import { copyViews } from "@virtspace/virt-address-space";
 import type { Chain, Virtqueue } from "@virtspace/virtio";
 import { countDrop, type NetQueueCounters } from "../counters/net-queue-counters.ts";
 import { NetFeature } from "../feature/net-feature.ts";
@@ -139,8 +140,9 @@ export class Receiver {
   /** @returns whether all of it could be written */
   #write(frame: Frame, hash: FlowHash | undefined): boolean {
     this.#setHeader(frame.offload, hash);
-    let at = 0;
     let chain = this.#chains[0] as Chain;
+    if (this.#count === 1 && frame.pieces === 1 && chain.pieces === chain.readablePieces + 1) return this.#writePlainly(frame, chain);
+    let at = 0;
     let offset = this.#headerBytes;
     if (chain.copyTo(0, this.#header, 0, offset) > 0) return false;
     for (let piece = 0; piece < frame.pieces; piece++) {
@@ -161,6 +163,22 @@ export class Receiver {
         offset += n;
       }
     }
+    return true;
+  }
+
+  /** As mostly: a frame in one piece, into a buffer that is one. */
+  #writePlainly(frame: Frame, chain: Chain): boolean {
+    const header = this.#headerBytes;
+    const source = frame.memory(0);
+    const from = frame.offset(0);
+    const size = frame.size(0);
+    const range = chain.range(chain.readablePieces);
+    const at = chain.offset(chain.readablePieces);
+    if (from + size > source.bytes.length || header + size > chain.writableBytes || !range.alive()) return false;
+    copyViews(this.#header, 0, range, at, header);
+    copyViews(source, from, range, at + header, size);
+    range.wrote(at, header + size);
+    chain.written = header + size;
     return true;
   }
 
