@@ -197,8 +197,10 @@ export class PackedQueue extends Virtqueue {
     }
     this.#usedTotal += chain.slots;
     const next = at + chain.slots;
-    if (next >= this.size) this.#usedWrap ^= 1;
-    this.#usedNext = next % this.size;
+    this.#usedNext = next;
+    if (next < this.size) return;
+    this.#usedNext = next - this.size;
+    this.#usedWrap ^= 1;
   }
 
   protected override publish(): boolean {
