@@ -30,6 +30,7 @@ test.each([
   [["serve", "net", "-s", "/tmp/x", "--queues", "0"], "1 to 128"],
   [["serve", "net", "-s", "/tmp/x", "--mtu", "many"], "68 to 65535"],
   [["serve", "net", "-s", "/tmp/x", "--backend", "tap:"], "tap:NAME"],
+  [["serve", "net", "-s", "/tmp/x", "--backend", "listen:"], "listen:PATH"],
   [["serve", "net", "-s", "/tmp/x", "--backend", "wire"], "switch, loopback"],
   [["serve", "net", "-s", "/tmp/x", "--backend", "dgram:/tmp/y:"], "dgram:LOCAL:REMOTE"],
   [["serve", "net", "-s", "/tmp/x", "--backend", "loopback", "--gateway", "10.0.2.2"], "--backend switch"],

@@ -72,7 +72,7 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
   const serve = program.command("serve").description("serve a device to QEMU and other front-ends over vhost-user");
   withSockets(serve.command("net").description("serve network cards"))
     .addHelpText("after", EXAMPLES)
-    .option("-b, --backend <network>", "switch, loopback, tap:NAME, stream:PATH or dgram:LOCAL:REMOTE", "switch")
+    .option("-b, --backend <network>", "switch, loopback, tap:NAME, stream:PATH, listen:PATH or dgram:LOCAL:REMOTE", "switch")
     .option("-g, --gateway <address>", "add a gateway that answers ARP, ping, DHCP and UDP echo")
     .option("--pcap <file>", "write what goes through to a pcapng file")
     .addOption(new Option("-q, --queues <pairs>", "pairs of queues that each card has").default(1).argParser(wholeNumber(1, 128)))

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export { DatagramBackend, type DatagramPaths, StreamBackend } from "./backend/socket-backend.ts";
+export { StreamListener, type StreamListenerOptions } from "./backend/stream-listener.ts";
 export { type HostBackendOptions, TapBackend } from "./backend/tap-backend.ts";
 export { DeviceFile, DeviceMapping } from "./device/device-file.ts";
 export { NativeBlock } from "./device/native-block.ts";

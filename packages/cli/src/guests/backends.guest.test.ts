@@ -62,6 +62,22 @@ describe("QEMU's -netdev stream, which listens", () => {
   });
 });
 
+describe("QEMU's -netdev stream, which connects", () => {
+  test("two of them and ours ping each other; one that goes is told of, and one that comes is taken", async () => {
+    using sockets = new Sockets();
+    await using served = await Served.start("--socket", sockets.at("net"), "--backend", `listen:${sockets.at("qemu")}`);
+    await using one = await Guest.start({ nics: [card(sockets.at("net"), 1)] });
+    const two = await stranger({ kind: "stream", path: sockets.at("qemu"), listens: false });
+    await reachEachOther(one, two);
+    await two.kill();
+    await served.until("it to be told of", () => served.count("gone") === 1);
+    await using three = await stranger({ kind: "stream", path: sockets.at("qemu"), listens: false });
+    await three.check(address(2));
+    await one.check(reach("10.0.0.2"));
+    expect([served.count("gone"), served.count("leave")]).toEqual([1, 0]);
+  });
+});
+
 describe("QEMU's -netdev dgram", () => {
   test("its guest and ours ping each other, and send each other what arrives as it was sent", async () => {
     using sockets = new Sockets();

@@ -1,11 +1,11 @@
 /** The network that guests are plugged into, as it is chosen on the command line. @module */
-import { DatagramBackend, StreamBackend, TapBackend } from "@virtspace/host-linux";
+import { DatagramBackend, StreamBackend, StreamListener, TapBackend } from "@virtspace/host-linux";
 import { captured, Gateway, LearningSwitch, Loopback, type NetworkBackend, Patch } from "@virtspace/network";
 import { openCapture } from "../capture/capture-file.ts";
 
 /** What was chosen. */
 export interface BackendChoice {
-  /** `switch`, `loopback`, `tap:NAME`, `stream:PATH`, `dgram:LOCAL:REMOTE`. */
+  /** `switch`, `loopback`, `tap:NAME`, `stream:PATH`, `listen:PATH`, `dgram:LOCAL:REMOTE`. */
   readonly backend: string;
   /** An address for a gateway of ours that answers ARP, ping, DHCP and UDP echo. */
   readonly gateway?: string | undefined;
@@ -21,6 +21,8 @@ export interface BackendChoice {
 export interface MadeBackend extends AsyncDisposable {
   readonly backend: NetworkBackend;
 }
+
+const LISTEN = "listen:";
 
 /** What is wrong with a choice: for the command line to say. */
 export class BackendChoiceError extends Error {
@@ -46,8 +48,11 @@ export function makeBackend(choice: BackendChoice): MadeBackend {
 
 function assemble({ backend: choice, gateway, pcap, onGone, onSkipped }: BackendChoice, stack: AsyncDisposableStack): NetworkBackend {
   const network = choice === "loopback" ? new Loopback() : new LearningSwitch();
-  const beyond = uplink(choice, onGone);
-  if (beyond !== undefined) stack.use(new Patch(network, beyond));
+  if (choice.startsWith(LISTEN) && choice !== LISTEN) stack.use(listenerOf(network, choice, onGone));
+  else {
+    const beyond = uplink(choice, onGone);
+    if (beyond !== undefined) stack.use(new Patch(network, beyond));
+  }
   if (gateway !== undefined) {
     if (choice === "loopback") throw new BackendChoiceError("a loopback has no room for a gateway: choose --backend switch");
     stack.use(makeGateway(network, gateway));
@@ -63,6 +68,10 @@ function makeGateway(network: NetworkBackend, address: string): Gateway {
   }
 }
 
+function listenerOf(network: NetworkBackend, choice: string, onGone: (name: string) => void): StreamListener {
+  return new StreamListener(network, choice.slice(LISTEN.length), { onGone: (peer) => onGone(`${choice} (peer ${peer})`) });
+}
+
 function uplink(choice: string, onGone: (name: string) => void): NetworkBackend | undefined {
   const [kind, ...rest] = choice.split(":");
   const gone = { onGone: () => onGone(choice) };
@@ -71,5 +80,7 @@ function uplink(choice: string, onGone: (name: string) => void): NetworkBackend 
   if (kind === "stream" && rest.length === 1 && rest[0] !== "") return new StreamBackend(rest[0] as string, gone);
   if (kind === "dgram" && rest.length === 2 && !rest.includes(""))
     return new DatagramBackend({ local: rest[0] as string, remote: rest[1] as string }, gone);
-  throw new BackendChoiceError(`there is no backend "${choice}": choose switch, loopback, tap:NAME, stream:PATH or dgram:LOCAL:REMOTE`);
+  throw new BackendChoiceError(
+    `there is no backend "${choice}": choose switch, loopback, tap:NAME, stream:PATH, listen:PATH or dgram:LOCAL:REMOTE`,
+  );
 }

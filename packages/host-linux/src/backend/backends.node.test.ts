@@ -1,6 +1,7 @@
 /** QEMU's socket networks: frames both ways, back-pressure without loss, hostile peers, and peers that come and go. */
 import { existsSync, linkSync, statSync, unlinkSync } from "node:fs";
 import { createServer } from "node:net";
+import { LearningSwitch, type NetworkBackend } from "@virtspace/network";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Folder, openFds, until } from "../host-scenarios.ts";
 import {
@@ -10,6 +11,7 @@ import {
   type HostBackendOptions,
   SocketType,
   StreamBackend,
+  StreamListener,
   UnixDatagramSocket,
   UnixListener,
   UnixSocket,
@@ -255,6 +257,65 @@ describe("a stream", () => {
     expect([target[44], target[45]]).not.toEqual([0, 0]);
     line.station.send(bytes, { ...offload, checksumStart: 1000 });
     expect(line.station.port.counters).toMatchObject({ sentFrames: 1, drops: { offload: 1 } });
+  });
+});
+
+describe("a stream's listener", () => {
+  test("takes in all who connect, each as a port of the network, and says who came and went", async () => {
+    const told: string[] = [];
+    const network = new LearningSwitch();
+    using listener = new StreamListener(network, folder.at("net"), {
+      poller,
+      onJoin: (peer) => told.push(`${peer} came`),
+      onGone: (peer) => told.push(`${peer} went`),
+    });
+    expect(statSync(listener.path).mode & 0o777).toBe(0o600);
+    using station = new Station(network);
+    const one = UnixSocket.connect(listener.path);
+    using two = UnixSocket.connect(listener.path);
+    await until("both", () => listener.peers === 2);
+    one.send(framed(numbered(3)));
+    await until("the frame", () => station.got.length === 1);
+    const heard = new Uint8Array(100);
+    await until("the other one's frame", () => two.receive(heard)?.length === 68);
+    expect(heard.slice(0, 68)).toEqual(framed(numbered(3)));
+    one[Symbol.dispose]();
+    await until("its end", () => listener.peers === 1);
+    station.send(numbered(4));
+    await until("who stayed", () => two.receive(heard)?.length === 68);
+    expect(told).toEqual(["1 came", "2 came", "1 went"]);
+  });
+
+  test("hangs up on one too many, and on all at its end", async () => {
+    const listener = new StreamListener(new LearningSwitch(), folder.at("net"), { poller, most: 1 });
+    using first = UnixSocket.connect(listener.path);
+    await until("the first", () => listener.peers === 1);
+    using second = UnixSocket.connect(listener.path);
+    await until("the second to be hung up on", () => second.receive(new Uint8Array(1))?.length === 0);
+    expect(listener.peers).toBe(1);
+    expect(() => new StreamListener(new LearningSwitch(), listener.path, { poller })).toThrow(code("socket-in-use"));
+    listener[Symbol.dispose]();
+    listener[Symbol.dispose]();
+    await until("the first's end", () => first.receive(new Uint8Array(1))?.length === 0);
+    expect(existsSync(listener.path)).toBe(false);
+  });
+
+  test("says that nobody can be taken, and takes him when there is room", async () => {
+    const faults: unknown[] = [];
+    let full = true;
+    const network = new LearningSwitch();
+    const plug: NetworkBackend["plug"] = (endpoint) => {
+      if (full) throw new Error("no room");
+      return network.plug(endpoint);
+    };
+    using listener = new StreamListener({ name: "full", plug }, folder.at("net"), { poller, onFault: (cause) => faults.push(cause) });
+    using peer = UnixSocket.connect(listener.path);
+    await until("the fault", () => faults.length === 1);
+    await until("the end of who was refused", () => peer.receive(new Uint8Array(1))?.length === 0);
+    full = false;
+    using later = UnixSocket.connect(listener.path);
+    await until("who came later", () => listener.peers === 1);
+    expect([later.closed, faults]).toEqual([false, [new Error("no room")]]);
   });
 });
 
