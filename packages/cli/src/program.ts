@@ -78,7 +78,6 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
     .addOption(new Option("-q, --queues <pairs>", "pairs of queues that each card has").default(1).argParser(wholeNumber(1, 128)))
     .addOption(new Option("--queue-size <entries>", "the most descriptors of a queue").default(1024).argParser(wholeNumber(2, 32768)))
     .addOption(new Option("--mtu <bytes>", "the largest payload of a frame, told to guests").argParser(wholeNumber(68, 65535)))
-    .addOption(new Option("--interval <seconds>", "how often counters are shown").default(1).argParser(wholeNumber(1, 3600)))
     .action(async (options: ServeNetOptions & { json: boolean }) => {
       await serveNet(options, reporterFor(options.json, surroundings), signal);
     });
@@ -142,6 +141,7 @@ function withSockets(command: Command): Command {
     .option("--connect", "connect to front-ends that listen there, again and again", false)
     .addOption(new Option("--uid <user>", "serve only processes of this user").argParser(wholeNumber(0, 2 ** 32 - 2)))
     .option("--no-journal", "don't keep in PATH.rings where rings stand: after a crash packed rings hang then")
+    .addOption(new Option("--interval <seconds>", "how often counters are shown").default(1).argParser(wholeNumber(1, 3600)))
     .option("--unsealed", "take memory that its owner can shrink, and end this process by that", false)
     .option("--json", "say what happens as an object a line", false);
 }

@@ -78,6 +78,20 @@ test("programs get an object a line, and several sockets are served", async () =
   ]);
 });
 
+test("counters of each guest's queues are shown, again and again", async () => {
+  const trial = new Trial();
+  const done = trial.run("serve", device(PARTS), "--json", "--interval", "1", "--socket", socket);
+  await trial.said('"ready"');
+  using front = UnixSocket.connect(socket);
+  const counters = { rate: 0, taken: 0, used: 0, kicks: 0, interrupts: 0 };
+  await trial.said(JSON.stringify({ event: "counters", guests: [{ guest: "guest 1", ...counters }] }).slice(1, -1));
+  front[Symbol.dispose]();
+  await trial.said('"leave"');
+  await trial.said('"event":"counters","guests":[]');
+  trial.stop.abort();
+  expect(await done).toBe(Exit.Ok);
+});
+
 test("a device that can't be made for one guest is said in a line with why, and the others are served", async () => {
   const create = `create({ machine, log }) {
     log.warn("a word", { cause: "a reason" });

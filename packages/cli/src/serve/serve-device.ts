@@ -1,6 +1,7 @@
 /** `virtspace serve FILE`: the device that a file exports, one for each QEMU guest, over vhost-user. @module */
-import { defaultRandom, type Logger } from "@virtspace/virtio";
+import { type DeviceRunner, defaultRandom, type Logger } from "@virtspace/virtio";
 import type { Reporter } from "../report/reporter.ts";
+import { type CounterRow, Rates, showCounters } from "./live-counters.ts";
 import { pluginIn } from "./plugin-file.ts";
 import { logTo, type ServeOptions, serveGuests, untilStopped } from "./serve-guests.ts";
 
@@ -11,6 +12,8 @@ export interface ServeDeviceSurroundings {
   /** Tells of what nobody catches, in place of the process's end, until it is disposed. */
   readonly uncaught?: ((tell: (error: unknown) => void) => Disposable) | undefined;
 }
+
+const COLUMNS = { "buffers/s": "rate", taken: "taken", "given back": "used", interrupts: "interrupts" };
 
 /** So many different failures of a device that nobody caught are said. */
 const MOST_FAILURES = 16;
@@ -31,7 +34,20 @@ export async function serveDevice(file: string, options: ServeOptions, surroundi
     text: plugin.name,
     device: (name) => plugin.create({ machine: name, random: defaultRandom, log: logTo(reporter, `${name}: `) }),
   });
+  const rates = new Rates(options.interval);
+  using _counters = showCounters(reporter, COLUMNS, options.interval, () =>
+    [...servers.guests].map(([guest, runner]) => countersOf(guest, runner, rates)),
+  );
   await untilStopped(servers, reporter, signal);
+}
+
+/** Of the queues that run: a driver that starts anew starts them at nothing. */
+function countersOf(guest: string, runner: DeviceRunner, rates: Rates): CounterRow {
+  const sum = { kicks: 0, chains: 0, used: 0, interrupts: 0 };
+  for (const { counters } of runner.queues())
+    for (const name of ["kicks", "chains", "used", "interrupts"] as const) sum[name] += counters[name];
+  const { kicks, chains, used, interrupts } = sum;
+  return { guest, rate: rates.of(runner, used), taken: chains, used, kicks, interrupts };
 }
 
 function sayOnce(device: string, log: Logger): (cause: unknown) => void {

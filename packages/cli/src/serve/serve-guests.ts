@@ -1,6 +1,6 @@
 /** What all of `virtspace serve` do alike: a device for each front-end, who joins and leaves, and the end by a signal. @module */
 import { type ConnectOptions, type VhostUserDevice, VhostUserServer } from "@virtspace/vhost-user";
-import type { Logger } from "@virtspace/virtio";
+import type { DeviceRunner, Logger } from "@virtspace/virtio";
 import type { Reporter } from "../report/reporter.ts";
 
 /** What was asked for, whatever is served. */
@@ -12,6 +12,8 @@ export interface ServeOptions {
   /** The only user that is served. */
   readonly uid?: number | undefined;
   readonly unsealed: boolean;
+  /** Seconds between counters. */
+  readonly interval: number;
   /** Whether it is written down beside the socket what devices took from rings. */
   readonly journal: boolean;
 }
@@ -30,8 +32,8 @@ export interface Served<D extends VhostUserDevice> {
 
 /** Servers that listen, or connect. Dispose them to end them. */
 export interface ServedSockets extends Disposable {
-  /** How many guests are connected. */
-  readonly guests: number;
+  /** Who is connected, by name, with the device that runs for him. */
+  readonly guests: ReadonlyMap<string, DeviceRunner>;
 }
 
 /** Serves at all the paths. Throws what `VhostUserServer` does, with nothing left open. */
@@ -78,7 +80,7 @@ export function serveGuests<D extends VhostUserDevice>(options: ServeOptions, re
   const open = stack.move();
   return {
     get guests() {
-      return servers.reduce((sum, server) => sum + server.guests.length, 0);
+      return new Map(servers.flatMap(({ guests }) => guests.map(({ device, runner }) => [names.get(device) ?? "", runner] as const)));
     },
     [Symbol.dispose]: () => open.dispose(),
   };
@@ -90,7 +92,7 @@ export async function untilStopped(servers: ServedSockets, reporter: Reporter, s
     if (signal.aborted) resolve();
     else signal.addEventListener("abort", () => resolve(), { once: true });
   });
-  const { guests } = servers;
+  const guests = servers.guests.size;
   reporter.end();
   reporter.say({ event: "stop", guests, text: `stopping: ${guests} ${guests === 1 ? "guest is" : "guests are"} connected` });
 }

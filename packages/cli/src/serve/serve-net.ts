@@ -2,6 +2,7 @@
 import { VirtioNet } from "@virtspace/virtio-net";
 import type { Reporter } from "../report/reporter.ts";
 import { makeBackend } from "./backend-choice.ts";
+import { type CounterRow, Rates, showCounters } from "./live-counters.ts";
 import { type ServeOptions, serveGuests, untilStopped } from "./serve-guests.ts";
 
 /** What was asked for. */
@@ -13,12 +14,12 @@ export interface ServeNetOptions extends ServeOptions {
   readonly queues: number;
   readonly queueSize: number;
   readonly mtu?: number | undefined;
-  /** Seconds between counters. */
-  readonly interval: number;
 }
 
 /** A card's first three bytes: an address that nobody else owns. */
 const MAC_PREFIX = 0x5254_0000_0000;
+
+const COLUMNS = { "frames/s": "rate", sent: "sent", received: "received", drops: "drops" };
 
 /** Serves until the signal is raised. @returns when all is given back */
 export async function serveNet(options: ServeNetOptions, reporter: Reporter, signal: AbortSignal): Promise<void> {
@@ -60,24 +61,20 @@ export async function serveNet(options: ServeNetOptions, reporter: Reporter, sig
       },
     }),
   );
-  const last = new Map<VirtioNet, number>();
-  const timer = setInterval(() => showCounters(cards, last, interval, reporter), interval * 1000);
-  stack.defer(() => clearInterval(timer));
+  stack.use(showCounters(reporter, COLUMNS, interval, countersOf(cards, new Rates(interval))));
   await untilStopped(servers, reporter, signal);
 }
 
-function showCounters(cards: ReadonlySet<VirtioNet>, last: Map<VirtioNet, number>, interval: number, reporter: Reporter): void {
-  const rows = [...cards].map((card) => {
+const countersOf = (cards: ReadonlySet<VirtioNet>, rates: Rates) => (): readonly CounterRow[] =>
+  [...cards].map((card) => {
     const counters = card.count();
     const frames = counters.reduce((sum, { frames: each }) => sum + each, 0);
-    const rate = Math.round((frames - (last.get(card) ?? 0)) / interval);
-    last.set(card, frames);
     const sum = (from: number, field: "frames" | "bytes"): number =>
       counters.reduce((total, each, i) => total + (i % 2 === from && i < counters.length - 1 ? each[field] : 0), 0);
     const drops = [...counters, card.portCounters].flatMap((each) => Object.values(each.drops)).reduce((a, b) => a + b, 0);
     return {
       guest: card.name,
-      rate,
+      rate: rates.of(card, frames),
       sent: sum(1, "frames"),
       received: sum(0, "frames"),
       sentBytes: sum(1, "bytes"),
@@ -85,12 +82,3 @@ function showCounters(cards: ReadonlySet<VirtioNet>, last: Map<VirtioNet, number
       drops,
     };
   });
-  const pad = (value: string | number, width: number): string => String(value).padStart(width);
-  const lines = [
-    `${"guest".padEnd(12)}${pad("frames/s", 10)}${pad("sent", 12)}${pad("received", 12)}${pad("drops", 8)}`,
-    ...rows.map(
-      ({ guest, rate, sent, received, drops }) => `${guest.padEnd(12)}${pad(rate, 10)}${pad(sent, 12)}${pad(received, 12)}${pad(drops, 8)}`,
-    ),
-  ];
-  reporter.show(rows.length > 0 ? lines : ["no guest yet"], { guests: rows });
-}
