@@ -4,7 +4,6 @@ import type { Logger } from "@virtspace/virtio";
 import { inject, injectable } from "inversify";
 import { Part } from "./parts.ts";
 
-// #region log
 @injectable()
 export class DatedLog implements Logger {
   @inject(Service.Host) private readonly host!: MachineHost;
@@ -15,4 +14,3 @@ export class DatedLog implements Logger {
   warn = this.info;
   error = this.info;
 }
-// #endregion log

@@ -11,7 +11,6 @@ import { TalkativeCard } from "./talkative-card.ts";
 const DAY = Date.UTC(2009, 9, 5);
 const begun = defaultMachineHost.now();
 
-// #region module
 /** Loaded into the machine's own container, behind the parts that are there: `rebind` takes the place of one. */
 const parts = new ContainerModule(({ bind, rebind }) => {
   rebind(Service.Host).toConstantValue({ ...defaultMachineHost, time: () => DAY + defaultMachineHost.now() - begun });
@@ -26,4 +25,3 @@ export const machine: MachineDescription = defineMachine({
   modules: [parts],
   boot: multiboot(guestImage("net"), { commandLine: "net ping=4 udp=100 exit" }),
 });
-// #endregion module

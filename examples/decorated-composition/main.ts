@@ -6,7 +6,6 @@ import { Container } from "inversify";
 import { machine as description } from "./machine.ts";
 import { Part } from "./parts.ts";
 
-// #region container
 // What outlives a machine is in a container above the machine's.
 const container = new Container();
 const network = new LearningSwitch();
@@ -26,7 +25,6 @@ const onConsole = (byte: number): void => {
 
 await using machine = await boot(description, { container, onConsole });
 const outcome = await machine.outcome;
-// #endregion container
 console.log(`the guest ${outcome.reason === "left" ? `left with status ${outcome.status}` : outcome.reason}`);
 console.log(`its card is a ${machine.devices[0]?.device.constructor.name}; the gateway answered ${gateway.counters.echo} pings`);
 gateway[Symbol.dispose]();
