@@ -6,15 +6,14 @@ import { inject, injectable } from "inversify";
 
 const TYPE = 12;
 const PROTOCOL = 23;
-const IPV4 = 0x0800;
-const TYPES: Readonly<Record<number, string>> = { 2054: "ARP" };
+const [IPV4, ARP] = [0x0800, 0x0806];
 const PROTOCOLS: Readonly<Record<number, string>> = { 1: "ICMP", 17: "UDP" };
 
 @injectable()
 export class FrameTeller implements FrameWitness {
   readonly #log: Logger;
   readonly #told = new Set<string>();
-  readonly #start = new DataView(new ArrayBuffer(PROTOCOL + 1));
+  readonly #start = new Uint8Array(PROTOCOL + 1);
 
   constructor(@inject(Service.Log) log: Logger) {
     this.#log = log;
@@ -25,15 +24,16 @@ export class FrameTeller implements FrameWitness {
   }
 
   frame(_number: number, frame: Frame, direction: Direction): void {
-    copyFrame(frame, 0, new Uint8Array(this.#start.buffer));
-    const what = `${direction} ${this.#kind()}`;
+    copyFrame(frame, 0, this.#start);
+    const what = `${direction} ${kindOf(new DataView(this.#start.buffer))}`;
     if (this.#told.has(what)) return;
     this.#told.add(what);
     this.#log.info(`the guest ${what}, ${frame.length} bytes`);
   }
+}
 
-  #kind(): string {
-    const type = this.#start.getUint16(TYPE);
-    return (type === IPV4 ? PROTOCOLS[this.#start.getUint8(PROTOCOL)] : TYPES[type]) ?? "something else";
-  }
+function kindOf(start: DataView): string {
+  const type = start.getUint16(TYPE);
+  if (type === ARP) return "ARP";
+  return (type === IPV4 && PROTOCOLS[start.getUint8(PROTOCOL)]) || `type 0x${type.toString(16)}`;
 }
