@@ -21,7 +21,7 @@ function inChromium(executablePath: string): TestProjectConfiguration {
       name: "chromium",
       // After the others: a browser takes what processors there are, and tests of time beside it would measure it.
       sequence: { groupOrder: 1 },
-      include: ["packages/*/src/**/*.test.ts", "docs/samples/**/*.test.ts"],
+      include: ["packages/*/src/**/*.test.ts", "docs/samples/**/*.test.ts", "examples/first-device/device.test.ts"],
       exclude: ["**/*.{node,guest}.test.ts", "**/node_modules/**"],
       browser: {
         enabled: true,

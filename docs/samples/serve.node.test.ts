@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { VhostUserServer } from "@virtspace/vhost-user";
 import type { VirtioPlugin } from "@virtspace/virtio";
 import { expect, test } from "vitest";
-import { echo } from "./echo-device.ts";
+import { echo } from "../../examples/first-device/device.ts";
 
 /** Serves a device of its own to each front-end that connects. */
 function serve(plugin: VirtioPlugin, path: string): VhostUserServer {

@@ -2,7 +2,7 @@ import { MmioDriver, type RingDriver } from "@virtspace/conformance";
 import { gpa, MiB, sharedMemory, VirtAddressSpace } from "@virtspace/virt-address-space";
 import { FeatureSet, Register, silentLogger, type VirtioDevice, VirtioFeature, VirtioMmio } from "@virtspace/virtio";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { echo } from "./echo-device.ts";
+import { echo } from "./device.ts";
 
 const REGISTERS = gpa(0xd000_0000);
 const CONFIG = gpa(REGISTERS + 0x100);
