@@ -14,9 +14,14 @@ export {
   type AttachedVbusDevice,
   type AttachedVirtioDevice,
   type InjectedPlugin,
+  type InjectedVbusPlugin,
   injected,
+  injectedVbus,
   type MachineDevice,
   type MachineDeviceSurroundings,
+  type MachineVbusDevice,
+  type MachineVirtioDevice,
+  type VbusDeviceOwner,
 } from "./device/machine-device.ts";
 export { type HypervisorChoice, kvm, v86 } from "./hypervisor/hypervisor-choice.ts";
 export { boot, compose } from "./machine/boot.ts";

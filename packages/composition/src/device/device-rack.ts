@@ -7,7 +7,7 @@
 import type { VirtualMachine } from "@virtspace/hypervisor";
 import { isErrno } from "@virtspace/vbus";
 import type { Notifier, VirtAddressSpace } from "@virtspace/virt-address-space";
-import { type VirtioDevice, type VirtioHost, VirtioMmio } from "@virtspace/virtio";
+import { type VirtioHost, VirtioMmio } from "@virtspace/virtio";
 import type { Newable } from "inversify";
 import { CompositionError } from "../machine/composition-error.ts";
 import type { DeviceSlots } from "./device-slots.ts";
@@ -18,6 +18,8 @@ import type {
   AttachedVirtioDevice,
   MachineDevice,
   MachineDeviceSurroundings,
+  MachineVbusDevice,
+  MachineVirtioDevice,
 } from "./machine-device.ts";
 
 /** How long a plug-in may take to stop, milliseconds. */
@@ -40,7 +42,7 @@ export interface DeviceRackOptions {
   /** The machine's bus; undefined where it has none. */
   readonly bus: MachineBus | undefined;
   /** Makes what the machine's container makes. */
-  readonly make: (device: Newable<VirtioDevice>) => VirtioDevice;
+  readonly make: <T>(made: Newable<T>) => T;
   /** How long a plug-in may take to stop, milliseconds; 5000 unless given. */
   readonly stopMilliseconds?: number | undefined;
 }
@@ -95,11 +97,11 @@ export class DeviceRack implements AsyncDisposable {
     for (const entry of this.#entries.splice(0)) stack.use(entry.stack);
   }
 
-  #atAddress(plugin: Exclude<MachineDevice, { bus: "vbus" }>, stack: AsyncDisposableStack): AttachedVirtioDevice {
+  #atAddress(plugin: MachineVirtioDevice, stack: AsyncDisposableStack): AttachedVirtioDevice {
     const { memory, vm, slots, surroundings, host, notifier, make } = this.#options;
     const slot = slots.take();
     stack.defer(() => slots.free(slot));
-    const device = named(plugin, () => (plugin.bus === "injected" ? make(plugin.device) : plugin.create(surroundings)));
+    const device = named(plugin, () => ("injected" in plugin ? make(plugin.injected) : plugin.create(surroundings)));
     if (typeof device?.startQueue !== "function") throw failed(plugin, "it made no device: return one from create");
     stack.defer(() => this.#stop(plugin.name, device as Partial<Disposable & AsyncDisposable>));
     stack.use(memory.bind({ name: plugin.name }));
@@ -110,10 +112,10 @@ export class DeviceRack implements AsyncDisposable {
     return { bus: "virtio", name: plugin.name, ...slot, device, transport };
   }
 
-  #onBus(plugin: Extract<MachineDevice, { bus: "vbus" }>, stack: AsyncDisposableStack): AttachedVbusDevice {
-    const { bus, surroundings } = this.#options;
+  #onBus(plugin: MachineVbusDevice, stack: AsyncDisposableStack): AttachedVbusDevice {
+    const { bus, surroundings, make } = this.#options;
     if (bus === undefined) throw new CompositionError("no-bus", `${plugin.name} wants a virtual bus: describe the machine with vbus: true`);
-    const device = named(plugin, () => plugin.create(surroundings));
+    const device = named(plugin, () => ("injected" in plugin ? make(plugin.injected).device : plugin.create(surroundings)));
     if (typeof device?.connect !== "function") throw failed(plugin, "it made no device: return one from create");
     stack.defer(() => named(plugin, () => device.put()));
     const result = bus.bus.connect(device);

@@ -49,7 +49,7 @@ const PARTS = {
 } as const;
 const OPTIONAL = new Set(["name", "vcpus", "devices", "vbus", "regions", "modules", "stopMilliseconds"]);
 /** What carries a device. */
-const BUSES: ReadonlySet<unknown> = new Set(["virtio", "vbus", "injected"]);
+const BUSES: ReadonlySet<unknown> = new Set(["virtio", "vbus"]);
 
 /**
  * Describes a machine: what this returns is what `virtspace run` takes.

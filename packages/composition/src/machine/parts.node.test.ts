@@ -1,7 +1,7 @@
 import "reflect-metadata";
 import { guestImage } from "@virtspace/conformance/guests";
-import { LearningSwitch } from "@virtspace/network";
-import { defineVbusDevice } from "@virtspace/vbus";
+import { LearningSwitch, Loopback } from "@virtspace/network";
+import { defineVbusDevice, Venet } from "@virtspace/vbus";
 import { gpa, KiB, MiB, sharedMemory } from "@virtspace/virt-address-space";
 import {
   ConfigBytes,
@@ -21,6 +21,7 @@ import {
   defaultMachineHost,
   defineMachine,
   injected,
+  injectedVbus,
   type MachineDescription,
   type MachineSurroundings,
   multiboot,
@@ -150,6 +151,24 @@ describe("a device made by the container", () => {
     const [attached] = machine.devices;
     expect(attached?.device).toMatchObject({ colour: "red", random });
     expect(machine.memory.holders).toContain("painter");
+  });
+
+  test("is on the bus where it makes a device for that", async () => {
+    class Card extends Venet {}
+    decorate(injectable(), Card);
+    const Options = Symbol.for("test/options");
+    decorate(inject(Options), Card, 0);
+    const container = new Container();
+    container.bind(Options).toConstantValue({ backend: new Loopback(), mac: "52:54:00:00:00:07", name: "its card" });
+    const machine = await composed(hello({ devices: [injectedVbus("card", Card)] }), { container });
+    expect(machine.devices).toMatchObject([{ bus: "vbus", name: "card" }]);
+    expect(`${machine.bus?.admin}`).toContain("52:54:00:00:00:07");
+    await machine.remove(machine.devices[0] as (typeof machine.devices)[0]);
+    expect(machine.bus?.bus.devices ?? []).toHaveLength(0);
+    await expect(compose(hello({ devices: [injectedVbus("card", Card)] }))).rejects.toMatchObject({
+      code: "device-failed",
+      message: expect.stringMatching(/^the plug-in card failed: .*"test\/options"/),
+    });
   });
 
   test("that asks for what nobody bound is named in a line", async () => {

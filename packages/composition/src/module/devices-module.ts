@@ -1,6 +1,5 @@
 /** The devices of a machine, and the bus that some of them are on. @module */
 import type { VbusFault } from "@virtspace/vbus";
-import type { VirtioDevice } from "@virtspace/virtio";
 import { type Container, ContainerModule, type Newable } from "inversify";
 import { DeviceRack } from "../device/device-rack.ts";
 import { DeviceSlots } from "../device/device-slots.ts";
@@ -40,10 +39,10 @@ export function devicesModule(container: Container): ContainerModule {
         async ({ name: machine = "machine", devices = [], stopMilliseconds }, { network }, ...parts) => {
           const [memory, vm, slots, bus, host, notifier, log, random, teardown] = parts;
           const surroundings = { machine, network, log, random };
-          const make = (device: Newable<VirtioDevice>): VirtioDevice => {
-            if (!container.isCurrentBound(device)) container.bind(device).toSelf();
+          const make = <T>(made: Newable<T>): T => {
+            if (!container.isCurrentBound(made)) container.bind(made).toSelf();
             try {
-              return container.get(device);
+              return container.get(made);
             } catch (error) {
               throw bindingError(error);
             }
