@@ -5,7 +5,7 @@
 import { DESC_INDIRECT, DESC_NEXT, DESC_WRITE, type PackedDescriptor, type SplitDescriptor } from "@virtspace/conformance";
 import { gpa } from "@virtspace/virt-address-space";
 import { describe, expect, test } from "vitest";
-import { FeatureSet, openVirtqueue, type RingFaultCode, VirtioFeature } from "../index.ts";
+import { type Chain, FeatureSet, openVirtqueue, type RingFaultCode, VirtioFeature } from "../index.ts";
 import { BORDER, BUFFERS, QueueTrial, RING, ROM, range, TABLES, WINDOW } from "./queue-scenarios.ts";
 
 const SPLIT = FeatureSet.of(VirtioFeature.Version1, VirtioFeature.RingIndirectDesc);
@@ -71,7 +71,7 @@ const tables: readonly (readonly [what: string, code: RingFaultCode, head: Descr
 ];
 
 function expectFault(trial: QueueTrial, code: RingFaultCode): void {
-  const before = trial.space.readU32(trial.split.usedRing ?? gpa(0));
+  const before = trial.image();
   expect(trial.queue.pop()).toBeUndefined();
   expect(trial.faults.map((fault) => fault.code)).toEqual([code]);
   expect([trial.queue.running, trial.queue.inFlight, trial.interrupts]).toEqual([false, 0, 0]);
@@ -79,7 +79,7 @@ function expectFault(trial: QueueTrial, code: RingFaultCode): void {
   trial.queue.kick();
   trial.queue.flush();
   expect([trial.queue.pop(), trial.faults.length]).toEqual([undefined, 1]);
-  expect(trial.space.readU32(trial.split.usedRing ?? gpa(0))).toBe(before);
+  expect(trial.image().findIndex((word, i) => word !== before[i])).toBe(-1);
 }
 
 describe("a split queue", () => {
@@ -231,6 +231,66 @@ describe("a packed queue", () => {
     expect([trial.queue.pop()?.id, trial.queue.pop(), trial.faults[0]?.code]).toEqual([5, undefined, "head-in-flight"]);
   });
 
+  /** Makes one descriptor after the other available, round the ring, each with an id of its own, whoever has what. */
+  function* flood(trial: QueueTrial, size: number): Generator<void, never> {
+    for (let id = 0, wrap = 0; ; wrap ^= 1) {
+      for (let slot = 0; slot < size; slot++, id = (id + 1) & 0xffff) {
+        const flags = wrap === 0 ? 0x80 : 0x8000;
+        trial.packed.describe(slot, { address: BUFFERS, length: 8, id, flags });
+        yield;
+      }
+    }
+  }
+
+  test.each([
+    ["", PACKED],
+    [", in order", FeatureSet.of(VirtioFeature.Version1, VirtioFeature.RingPacked, VirtioFeature.InOrder)],
+  ])("is retired by more descriptors than it has, where the device keeps them (CVE-2016-5403)%s", (_, features) => {
+    using trial = new QueueTrial(features, 4);
+    const driver = flood(trial, 4);
+    for (let i = 0; i < 4; i++) {
+      driver.next();
+      expect(trial.queue.pop()?.id).toBe(i);
+    }
+    driver.next();
+    expect([trial.queue.pop(), trial.queue.inFlight, trial.faults[0]?.code]).toEqual([undefined, 4, "ring-overrun"]);
+  });
+
+  test("keeps no more of a driver that goes through all ids than of one that keeps to its own", () => {
+    using trial = new QueueTrial(PACKED, 4);
+    const driver = flood(trial, 4);
+    const made = new Set<unknown>();
+    for (let i = 0; i < 0x1_0000; i++) {
+      driver.next();
+      const chain = trial.queue.pop();
+      made.add(trial.queue.inFlight);
+      chain?.push();
+      trial.queue.flush();
+    }
+    const kept = [...(trial.queue as unknown as { known(): Iterable<unknown> }).known()];
+    expect([trial.faults, [...made], kept.length]).toEqual([[], [1], 4]);
+  });
+
+  test("takes one place for what it puts back, however often", () => {
+    using trial = new QueueTrial(PACKED, 4);
+    const driver = flood(trial, 4);
+    driver.next();
+    for (let i = 0; i < 10; i++) trial.queue.putBack(trial.queue.pop() as Chain);
+    for (let i = 0; i < 3; i++) driver.next();
+    expect([0, 1, 2, 3].map(() => trial.queue.pop()?.id)).toEqual([0, 1, 2, 3]);
+  });
+
+  test("reads each descriptor once: what changes after the check is not seen (CVE-2020-14375)", () => {
+    using trial = new QueueTrial(PACKED);
+    offer(trial, [{ address: BUFFERS, length: 8, flags: DESC_WRITE }]);
+    const chain = trial.queue.pop();
+    trial.packed.describe(0, { address: HOLE, length: 0xffff_ffff, id: 9, flags: DESC_WRITE });
+    expect([chain?.copyTo(0, new Uint8Array(16)), chain?.id]).toEqual([8, 0]);
+    chain?.push();
+    trial.queue.flush();
+    expect([trial.space.readU32(gpa(RING + 8)), trial.space.readU16(gpa(RING + 12))]).toEqual([8, 0]);
+  });
+
   test("takes ids that are no index of the ring, as the standard allows", () => {
     using trial = new QueueTrial(PACKED);
     offer(trial, [{ address: BUFFERS, length: 8 }], 0xffff);
@@ -263,6 +323,9 @@ describe.each([
   test("are refused in ROM where the device writes", () => {
     using trial = new QueueTrial(features);
     expect(open(trial, "device", ROM)).toMatchObject({ code: "ring-unmapped" });
+    // A packed ring is the device's to write, too.
+    const written = features.has(VirtioFeature.RingPacked);
+    expect("code" in open(trial, "descriptors", ROM)).toBe(written);
     expect(open(trial, "driver", RING + 1)).toMatchObject({ code: "misaligned" });
   });
 
@@ -275,8 +338,11 @@ describe.each([
   });
 });
 
-test("a queue whose driver never stops gets its budget and then lets others run", () => {
-  using trial = new QueueTrial(SPLIT);
+test.each([
+  ["split", SPLIT],
+  ["packed", PACKED],
+])("a %s queue whose driver never stops gets its budget and then lets others run (CVE-2019-3900)", (_, features) => {
+  using trial = new QueueTrial(features);
   let served = 0;
   // The handler makes its own buffer available again: a drain that re-reads the index would never end.
   trial.queue.serve(

@@ -24,8 +24,10 @@ const NONE_32 = new Uint32Array(0);
 /** A packed queue. */
 export class PackedQueue extends Virtqueue {
   readonly #config: QueueConfig;
-  /** A chain for each id, made when it is first used; an id is any 16-bit number, and mostly less than the size. */
+  /** A chain for each id, made when it is first used. An id is any 16-bit number: those that are mostly used are less than the size. */
   readonly #chains: (Chain | undefined)[];
+  /** Of other ids, only as long as the device has them: a driver that cycles through all would have a chain kept for each. */
+  readonly #strays = new Map<number, Chain>();
   /** The chain to walk into: the id comes last. */
   #spare: Chain | undefined;
   #windows: readonly Vmap[] = [];
@@ -39,6 +41,8 @@ export class PackedQueue extends Virtqueue {
   #wrap: number;
   #usedNext: number;
   #usedWrap: number;
+  /** Descriptors that the device has: never more than there are. */
+  #held = 0;
   /** Descriptors used since the start, and how many of them the driver has been shown: for the arithmetic of events. */
   #usedTotal = 0;
   #shownTotal = 0;
@@ -52,7 +56,8 @@ export class PackedQueue extends Virtqueue {
     requireQueueSize(config, true);
     this.#config = config;
     this.#chains = new Array(config.size).fill(undefined);
-    const { available, used } = config.state ?? freshQueueState(true);
+    const { available, used, inFlight } = config.state ?? freshQueueState(true);
+    for (const { slots } of inFlight) this.#held += slots;
     // A position that the ring does not have is a damaged state's; it must not become an index.
     this.#next = (available & 0x7fff) % config.size;
     this.#wrap = (available >>> 15) & 1;
@@ -99,10 +104,13 @@ export class PackedQueue extends Virtqueue {
     const chain = this.#spare ?? this.makeChain();
     this.#spare = chain;
     const at = this.#walk(chain);
-    if (at === undefined || this.claim(chain.id) === undefined) return undefined;
+    if (at === undefined) return undefined;
+    if (this.#held + chain.slots > this.size) return this.#bad("ring-overrun", this.#held + chain.slots);
+    if (this.claim(chain.id) === undefined) return undefined;
+    this.#held += chain.slots;
     // The one walked into takes the id's place, and the id's former one is walked into next.
-    this.#spare = this.#chains[chain.id];
-    this.#chains[chain.id] = chain;
+    this.#spare = this.#of(chain.id);
+    this.#keep(chain.id, chain);
     this.journal?.took(chain, this.#words, this.#next);
     if (at <= this.#next) this.#wrap ^= 1;
     this.#next = at;
@@ -162,15 +170,31 @@ export class PackedQueue extends Virtqueue {
   }
 
   protected override claim(id: number): Chain | undefined {
-    const chain = this.#chains[id];
+    const chain = this.#of(id);
     if (chain?.taken === false) return chain;
     if (chain !== undefined) return this.#bad("head-in-flight", id);
     const made = this.makeChain();
-    this.#chains[id] = made;
+    this.#keep(id, made);
     return made;
   }
 
+  #of(id: number): Chain | undefined {
+    return id < this.size ? this.#chains[id] : this.#strays.get(id);
+  }
+
+  #keep(id: number, chain: Chain): void {
+    if (id < this.size) this.#chains[id] = chain;
+    else this.#strays.set(id, chain);
+  }
+
+  /** The device has a chain no more. */
+  #forget({ id, slots }: Chain): void {
+    this.#held -= slots;
+    if (id >= this.size) this.#strays.delete(id);
+  }
+
   protected override untake(chain: Chain): void {
+    this.#forget(chain);
     this.#next -= chain.slots;
     if (this.#next >= 0) return;
     this.#next += this.size;
@@ -178,10 +202,8 @@ export class PackedQueue extends Virtqueue {
   }
 
   protected override *known(): Iterable<Chain> {
-    for (const id in this.#chains) {
-      const chain = this.#chains[id];
-      if (chain !== undefined) yield chain;
-    }
+    for (const chain of this.#chains) if (chain !== undefined) yield chain;
+    yield* this.#strays.values();
   }
 
   protected override use(chain: Chain): void {
@@ -196,6 +218,7 @@ export class PackedQueue extends Virtqueue {
       this.#halves[8 * at + 7] = flags;
     }
     this.#usedTotal += chain.slots;
+    this.#forget(chain);
     const next = at + chain.slots;
     this.#usedNext = next;
     if (next < this.size) return;

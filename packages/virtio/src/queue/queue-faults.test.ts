@@ -18,8 +18,8 @@ const back = (trial: QueueTrial): number[] => {
   return ids;
 };
 
-test("kicks can't buy a queue more than its budget: one later turn, however many there were", () => {
-  using trial = new QueueTrial(SPLIT);
+test.each(kinds)("%s: kicks can't buy a queue more than its budget: one later turn, however many there were", (_, features) => {
+  using trial = new QueueTrial(features);
   let served = 0;
   trial.queue.serve(
     (chain) => {

@@ -5,10 +5,10 @@
  */
 import { fc, test as prop } from "@fast-check/vitest";
 import { SplitDriver } from "@virtspace/conformance";
-import { gpa, sharedMemory } from "@virtspace/virt-address-space";
+import { gpa, sharedMemory, type VirtAddressSpace } from "@virtspace/virt-address-space";
 import { describe, expect } from "vitest";
 import { fuzzRuns } from "../../../../.config/fuzz/runs.ts";
-import { FeatureSet, openVirtqueue, VirtioFeature, Virtqueue } from "../index.ts";
+import { type Chain, FeatureSet, openVirtqueue, VirtioFeature, Virtqueue } from "../index.ts";
 import { BORDER, BUFFERS, QueueTrial, RING, range, TABLES, WINDOW } from "./queue-scenarios.ts";
 
 const FAR = 2 ** 45;
@@ -42,6 +42,51 @@ const word = fc.oneof(
 );
 const pokes = fc.array(fc.tuple(fc.constantFrom("ring", "table"), fc.nat(0x23f), word), { minLength: 1, maxLength: 40 });
 
+/** Around each place that a descriptor is likely to name. */
+const SHADOWED = 0x4000;
+
+/** What memory was, and where it may change. */
+class Shadow {
+  readonly #space: VirtAddressSpace;
+  readonly #places = [0, RING, TABLES, BUFFERS, BORDER - SHADOWED / 2].map((start) => ({ start, words: new Uint32Array(SHADOWED / 4) }));
+  readonly #now = new Uint32Array(SHADOWED / 4);
+  #allowed: { readonly start: number; readonly end: number }[] = [];
+
+  constructor(space: VirtAddressSpace) {
+    this.#space = space;
+  }
+
+  /** What is there now is as it should be. The rings are the queue's to write. */
+  take(): void {
+    this.#allowed = [{ start: RING, end: RING + 0x1000 }];
+    for (const { start, words } of this.#places) this.#space.copyFrom(gpa(start), new Uint8Array(words.buffer));
+  }
+
+  /** The device may write the first bytes of a chain's writable part. */
+  mayWrite(chain: Chain, most: number): void {
+    let left = most;
+    for (let piece = chain.readablePieces; piece < chain.pieces && left > 0; piece++) {
+      const start = chain.range(piece).start + chain.offset(piece);
+      const length = Math.min(chain.length(piece), left);
+      this.#allowed.push({ start, end: start + length });
+      left -= length;
+    }
+  }
+
+  /** @returns the address of a word that was written and may not be */
+  strayWrite(): number | undefined {
+    const now = this.#now;
+    for (const { start, words } of this.#places) {
+      this.#space.copyFrom(gpa(start), new Uint8Array(now.buffer));
+      for (let i = 0; i < words.length; i++) {
+        const address = start + 4 * i;
+        if (now[i] !== words[i] && !this.#allowed.some((range) => address + 4 > range.start && address < range.end)) return address;
+      }
+    }
+    return undefined;
+  }
+}
+
 describe.each([
   ["split", FeatureSet.of(VirtioFeature.Version1, VirtioFeature.RingIndirectDesc, VirtioFeature.RingEventIdx)],
   ["packed", FeatureSet.of(VirtioFeature.Version1, VirtioFeature.RingIndirectDesc, VirtioFeature.RingEventIdx, VirtioFeature.RingPacked)],
@@ -61,9 +106,11 @@ describe.each([
     if (!(healthy instanceof Virtqueue)) throw new Error(healthy.code);
 
     let steps = 0;
+    const shadow = new Shadow(space);
     queue.serve(
       (chain) => {
         steps++;
+        shadow.mayWrite(chain, 4096);
         const bytes = new Uint8Array(Math.min(chain.readableBytes, 4096));
         chain.copyFrom(0, bytes);
         chain.copyTo(0, new Uint8Array(Math.min(chain.writableBytes, 4096)));
@@ -72,10 +119,12 @@ describe.each([
     );
     for (const round of rounds) {
       for (const [where, at, value] of round) space.writeU32(gpa((where === "ring" ? RING : TABLES) + at * 4), value);
+      shadow.take();
       steps = 0;
       queue.kick();
       for (let turns = 0; turns < 8 && trial.turn(); turns++);
       expect(steps).toBeLessThanOrEqual(64 * 9);
+      expect(shadow.strayWrite()).toBeUndefined();
       const id = other.add([range(FAR + 0x8000, 8)], []);
       other.publish();
       const chain = healthy.pop();

@@ -107,6 +107,13 @@ export class QueueTrial implements Disposable {
     return tasks.length > 0;
   }
 
+  /** What lies in the guest's memory where its rings, tables and buffers are. */
+  image(): Uint32Array {
+    const words = new Uint32Array((BORDER + MiB) / 4);
+    this.space.copyFrom(gpa(0), new Uint8Array(words.buffer));
+    return words;
+  }
+
   /** Fills guest memory. */
   fill(range: GuestRange, byte: number): GuestRange {
     this.space.fill(range.address, range.length, byte);

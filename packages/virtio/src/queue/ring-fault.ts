@@ -4,6 +4,7 @@
  * - `misaligned`, `ring-unmapped`: a ring's address can't be used (a hole, an I/O window, ROM, across two regions)
  * - `ring-gone`: the memory of a ring was unmapped while the queue ran
  * - `index-jump`: the driver made more buffers available than the queue has
+ * - `ring-overrun`: packed: descriptors were made available that the device has not given back
  * - `head-out-of-range`, `next-out-of-range`: no such descriptor
  * - `head-in-flight`: a buffer that the device still has was made available again
  * - `chain-too-long`: more descriptors than the queue has, or a loop of them
@@ -19,6 +20,7 @@ export type RingFaultCode =
   | "ring-unmapped"
   | "ring-gone"
   | "index-jump"
+  | "ring-overrun"
   | "head-out-of-range"
   | "next-out-of-range"
   | "head-in-flight"
