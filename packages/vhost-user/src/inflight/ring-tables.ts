@@ -63,7 +63,7 @@ export class RingTables implements Disposable {
    * @param fd - stays the caller's
    * @throws {@link VhostUserError} `bad-payload`
    */
-  take({ queues, queueSize, mmapSize, mmapOffset, tail }: PayloadOf<"inflight">, fd: Fd): void {
+  take({ queues, queueSize, mmapSize, mmapOffset, tail }: PayloadOf<"inflight">, fd: Fd): undefined {
     this.#requireSane(queues, queueSize, tail);
     const most = Math.max(queues, 1) * bytesOf(queueSize, true);
     // Others make the smaller one of the two layouts where it is known to be that.

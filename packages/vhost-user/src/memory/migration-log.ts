@@ -4,9 +4,10 @@
  *
  * @module
  */
-import type { Fd } from "@virtspace/host-linux";
+import { EventFd, type Fd } from "@virtspace/host-linux";
 import type { VirtAddressSpace } from "@virtspace/virt-address-space";
 import type { PayloadOf } from "../protocol/layout.ts";
+import { requireEventFd } from "../ring/vring.ts";
 import { SharedLog } from "./shared-log.ts";
 
 /** Follows what a front-end wants logged. Dispose it to end that. */
@@ -16,6 +17,8 @@ export class MigrationLog implements Disposable {
   #place: { readonly payload: PayloadOf<"log">; readonly fd: Fd } | undefined;
   #wanted = false;
   #log: SharedLog | undefined;
+  /** Signalled when pages were marked, for a front-end that doesn't look by itself. */
+  #bell: EventFd | undefined;
 
   /** @param unsealed - whether a file is taken that the peer can shrink */
   constructor(space: VirtAddressSpace, unsealed: boolean) {
@@ -45,8 +48,21 @@ export class MigrationLog implements Disposable {
     this.#place = { payload, fd: fd.duplicate() };
   }
 
+  /**
+   * Takes what is signalled when the log has changed.
+   *
+   * @param fd - stays the caller's
+   * @throws {@link VhostUserError} `bad-fds`
+   */
+  ring(fd: Fd): void {
+    requireEventFd("a log's fd", fd);
+    const bell = EventFd.adopt(fd.duplicate());
+    this.#bell?.[Symbol.dispose]();
+    this.#bell = bell;
+  }
+
   #open(payload: PayloadOf<"log">, fd: Fd): SharedLog {
-    return new SharedLog(this.#space, payload, fd, this.#unsealed);
+    return new SharedLog(this.#space, payload, fd, this.#unsealed, () => this.#bell?.signal());
   }
 
   /** Brings what was written to the front-end. */
@@ -64,5 +80,7 @@ export class MigrationLog implements Disposable {
     this.#end();
     this.#place?.fd[Symbol.dispose]();
     this.#place = undefined;
+    this.#bell?.[Symbol.dispose]();
+    this.#bell = undefined;
   }
 }

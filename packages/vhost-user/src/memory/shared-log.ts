@@ -20,13 +20,16 @@ export class SharedLog implements Disposable {
   readonly #mapping: Mapping;
   readonly #log: DirtyLog;
   readonly #timer: ReturnType<typeof setInterval>;
+  readonly #changed: () => void;
 
   /**
    * Maps the log of a front-end.
    *
+   * @param changed - told after pages were marked in it
    * @throws {@link VhostUserError} `bad-memory` where it can't be mapped
    */
-  constructor(space: VirtAddressSpace, { mmapSize, mmapOffset }: PayloadOf<"log">, fd: Fd, unsealed: boolean) {
+  constructor(space: VirtAddressSpace, { mmapSize, mmapOffset }: PayloadOf<"log">, fd: Fd, unsealed: boolean, changed: () => void) {
+    this.#changed = changed;
     try {
       this.#mapping = new Mapping(fd, { size: mmapSize, offset: mmapOffset, unsealed });
     } catch (cause) {
@@ -44,11 +47,13 @@ export class SharedLog implements Disposable {
   /** Brings what was written to the front-end. */
   bring(): void {
     const { bytes } = this.#mapping;
-    for (const { address, length } of this.#log.harvest()) {
+    const written = this.#log.harvest();
+    for (const { address, length } of written) {
       // Pages past the end of the log are none of its.
       const end = Math.min(Math.ceil((address + length) / PAGE), bytes.length * 8);
       markPages(bytes, Math.floor(address / PAGE), end);
     }
+    if (written.length > 0) this.#changed();
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,6 @@
 /**
  * The messages of vhost-user, as one table: number, payload, how many file descriptors may come with it, what is answered, and which
- * protocol feature it belongs to. Parser, encoder and checks follow from it.
+ * protocol feature it belongs to. Parser, encoder, checks and the page in the docs follow from it.
  *
  * @see QEMU, docs/interop/vhost-user.rst, "Front-end message types" and "Back-end message types"
  * @module
@@ -77,6 +77,9 @@ export const BACKEND_REQUESTS = {
   VRING_CALL: { id: 4, payload: "vringState" },
   VRING_ERR: { id: 5, payload: "vringState" },
 } as const satisfies Record<string, MessageKind>;
+
+/** The messages of a back-end, as {@link MESSAGES}. */
+export const BACKEND_MESSAGES: Readonly<Record<string, MessageKind>> = Object.freeze({ ...BACKEND_REQUESTS });
 
 const BY_ID: ReadonlyMap<number, RequestName> = new Map((Object.keys(REQUESTS) as RequestName[]).map((name) => [REQUESTS[name].id, name]));
 

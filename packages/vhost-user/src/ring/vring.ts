@@ -38,7 +38,7 @@ export class Vring implements Disposable {
    * @throws {@link VhostUserError} `bad-fds` where it is no eventfd: others can't be waited for, block, or fail when they are read
    */
   take(which: "kick" | "call" | "error", fd: Fd | undefined, closing?: () => void): void {
-    if (fd !== undefined) requireEventFd(which, fd);
+    if (fd !== undefined) requireEventFd(`a ring's ${which}`, fd);
     const taken = fd === undefined ? undefined : EventFd.adopt(fd.duplicate());
     closing?.();
     this[which]?.[Symbol.dispose]();
@@ -50,6 +50,7 @@ export class Vring implements Disposable {
   }
 }
 
-function requireEventFd(which: string, fd: Fd): void {
-  if (!isEventFd(fd)) throw new VhostUserError("bad-fds", `a ring's ${which} is an eventfd, and this is none`);
+/** @throws {@link VhostUserError} `bad-fds` */
+export function requireEventFd(what: string, fd: Fd): void {
+  if (!isEventFd(fd)) throw new VhostUserError("bad-fds", `${what} is an eventfd, and this is none`);
 }

@@ -58,6 +58,7 @@ export class Rings implements Disposable {
   readonly #running = new Map<number, Running>();
   #features: FeatureSet = FeatureSet.none;
   #deviceStarted = false;
+  #needsReset = false;
 
   constructor(device: VhostUserDevice, owner: RingsOwner) {
     this.#owner = owner;
@@ -67,11 +68,15 @@ export class Rings implements Disposable {
       log: owner.log,
       interrupt: (index) => this.#interrupt(index),
       configChanged: () => owner.configChanged(),
-      // There is no message for it: each ring says that it has an error.
+      // There is no message for it: each ring says that it has an error, and the status says it to whoever asks.
       needReset: () => {
+        this.#needsReset = true;
         for (const index of this.#rings.keys()) this.#lost(index);
       },
-      queueLost: ({ queue }) => this.#lost(queue),
+      queueLost: ({ queue }) => {
+        this.#needsReset = true;
+        this.#lost(queue);
+      },
     });
   }
 
@@ -85,6 +90,11 @@ export class Rings implements Disposable {
     const { error } = this.#rings[index] as Vring;
     if (error !== undefined) error.signal();
     else this.#owner.errorInBand(index);
+  }
+
+  /** Whether the driver broke a ring, or the device can't go on, since the last reset. */
+  get needsReset(): boolean {
+    return this.#needsReset;
   }
 
   /** Whether any ring runs. */
@@ -115,7 +125,7 @@ export class Rings implements Disposable {
   }
 
   /** Says how many descriptors a ring has. */
-  setSize({ index, num }: PayloadOf<"vringState">): void {
+  setSize({ index, num }: PayloadOf<"vringState">): undefined {
     const ring = this.ring(index);
     this.#requireStopped(index, "its size");
     const most = this.runner.device.queues[index]?.size ?? 0;
@@ -125,7 +135,7 @@ export class Rings implements Disposable {
   }
 
   /** Says where a ring is. While it runs it may say the same again. */
-  setAddresses({ index, descriptors, available, used }: PayloadOf<"vringAddress">): void {
+  setAddresses({ index, descriptors, available, used }: PayloadOf<"vringAddress">): undefined {
     const ring = this.ring(index);
     const { addresses } = ring;
     const same = addresses?.descriptors === descriptors && addresses.available === available && addresses.used === used;
@@ -134,11 +144,10 @@ export class Rings implements Disposable {
   }
 
   /** Says where a ring stands. */
-  setBase({ index, num }: PayloadOf<"vringState">): void {
-    this.ring(index);
+  setBase({ index, num }: PayloadOf<"vringState">): undefined {
+    const ring = this.ring(index);
     this.#requireStopped(index, "its position");
     if (!this.packed && num > 0xffff) throw new VhostUserError("bad-ring", `ring ${index} can't stand at ${num}: indices have 16 bits`);
-    const ring = this.ring(index);
     // Who says something else than where it stood means another ring.
     if (ring.base !== num) {
       ring.moved = ring.ran;
@@ -148,7 +157,7 @@ export class Rings implements Disposable {
   }
 
   /** Enables a ring, or not. */
-  setEnabled({ index, num }: PayloadOf<"vringState">): void {
+  setEnabled({ index, num }: PayloadOf<"vringState">): undefined {
     if (num > 1) throw new VhostUserError("bad-payload", `a ring is enabled by 1 and disabled by 0, not by ${num}`);
     const ring = this.ring(index);
     ring.enabled = num === 1;
@@ -162,7 +171,7 @@ export class Rings implements Disposable {
   }
 
   /** Takes the descriptor that the driver's notifications come by, and starts the ring. */
-  setKick(index: number, fd: Fd | undefined): void {
+  setKick(index: number, fd: Fd | undefined): undefined {
     const ring = this.ring(index);
     // What it waits for must not be closed under it.
     ring.take("kick", fd, () => this.#pause(index));
@@ -171,12 +180,12 @@ export class Rings implements Disposable {
   }
 
   /** Takes the descriptor that interrupts, or errors, go by. */
-  setCall(which: "call" | "error", index: number, fd: Fd | undefined): void {
+  setCall(which: "call" | "error", index: number, fd: Fd | undefined): undefined {
     this.ring(index).take(which, fd);
   }
 
   /** The driver notified by a message, which starts a ring that was not started. */
-  kick(index: number): void {
+  kick(index: number): undefined {
     this.ring(index).started = true;
     this.#start(index);
     this.runner.queue(index)?.kick();
@@ -316,6 +325,7 @@ export class Rings implements Disposable {
       ring.started = false;
       ring.inFlight = [];
     }
+    this.#needsReset = false;
     this.#restartDevice();
   }
 

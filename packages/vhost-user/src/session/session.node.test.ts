@@ -360,6 +360,7 @@ describe.each(layouts)("%s", (_, features) => {
     await frontEnd.returned(1);
     const page = Math.floor(answer.address / PAGE);
     await until("the page is in the log", () => first().includes(page));
+    expect(told.take()).toBeGreaterThan(0);
     expect(first()).toEqual([...used, page]);
     // While a kick is on its way the log is switched: what was written is in one of them.
     const both: number[] = [];
@@ -535,6 +536,20 @@ test("the status is kept, and 0 stops all rings", async () => {
   expect([server.device.resets, server.server.guests[0]?.session.rings.running]).toEqual([1, false]);
   // QEMU asks only then where the ring stood.
   expect(await frontEnd.stopRing(0)).toBe(1);
+});
+
+test("the status says that the device needs a reset once the driver has broken a ring, until it has one", async () => {
+  using server = new EchoServer(folder.at("socket"));
+  using frontEnd = await FrontEnd.started(server.path);
+  frontEnd.request("SET_STATUS", { value: 15n });
+  const ring = frontEnd.ring();
+  frontEnd.offer([1]);
+  for (let slot = 0; slot < 16; slot++) frontEnd.space.writeU32(gpa(ring.driver.config(0).descriptors + 16 * slot + 8), 0);
+  frontEnd.notify();
+  await until("the queue is lost", () => server.server.guests[0]?.runner.queue(0)?.running === false);
+  expect((await frontEnd.ask("GET_STATUS"))["value"]).toBe(0x40n | 15n);
+  expect(await frontEnd.told("SET_STATUS", { value: 0n })).toBe(0);
+  expect((await frontEnd.ask("GET_STATUS"))["value"]).toBe(0n);
 });
 
 test("a table of buffers in flight is given, in QEMU's length and in the document's, and taken back", async () => {

@@ -41,6 +41,8 @@ const TRANSPORT = FeatureSet.of(F_PROTOCOL_FEATURES, F_LOG_ALL);
 const NO_FD = 0x100n;
 const INDEX = 0xffn;
 const FAILED = 1n;
+/** DEVICE_NEEDS_RESET. @see virtio 1.3, section 2.1 */
+const NEEDS_RESET = 0x40n;
 /** Messages of one turn of the event loop. */
 const BUDGET = 64;
 const CONFIG_BYTES = 256;
@@ -228,26 +230,26 @@ export class Session implements Disposable {
         this.#log.set(request.payload, fds[0] as Fd);
         return { value: 0n };
       case "SET_LOG_FD":
-        // Told when the log changes: this peer looks by itself.
+        this.#log.ring(fds[0] as Fd);
         return;
       case "SET_VRING_NUM":
-        return rings.setSize(request.payload) as undefined;
+        return rings.setSize(request.payload);
       case "SET_VRING_ADDR":
-        return rings.setAddresses(request.payload) as undefined;
+        return rings.setAddresses(request.payload);
       case "SET_VRING_BASE":
-        return rings.setBase(request.payload) as undefined;
+        return rings.setBase(request.payload);
       case "GET_VRING_BASE":
         return this.#stopRing(request.payload.index);
       case "SET_VRING_KICK":
-        return rings.setKick(...ringFd(request.payload.value, fds)) as undefined;
+        return rings.setKick(...ringFd(request.payload.value, fds));
       case "SET_VRING_CALL":
-        return rings.setCall("call", ...ringFd(request.payload.value, fds)) as undefined;
+        return rings.setCall("call", ...ringFd(request.payload.value, fds));
       case "SET_VRING_ERR":
-        return rings.setCall("error", ...ringFd(request.payload.value, fds)) as undefined;
+        return rings.setCall("error", ...ringFd(request.payload.value, fds));
       case "SET_VRING_ENABLE":
-        return rings.setEnabled(request.payload) as undefined;
+        return rings.setEnabled(request.payload);
       case "VRING_KICK":
-        return rings.kick(request.payload.index) as undefined;
+        return rings.kick(request.payload.index);
       case "GET_PROTOCOL_FEATURES":
         return { value: this.#protocolOffered().toBigInt() };
       case "SET_PROTOCOL_FEATURES":
@@ -271,13 +273,13 @@ export class Session implements Disposable {
         return this.#tables.make(request.payload);
       case "SET_INFLIGHT_FD":
         rings.requireAllStopped("the tables of what is in flight");
-        return this.#tables.take(request.payload, fds[0] as Fd) as undefined;
+        return this.#tables.take(request.payload, fds[0] as Fd);
       case "SET_STATUS":
         this.#status = request.payload.value;
         if (this.#status === 0n) this.#reset();
         return;
       case "GET_STATUS":
-        return { value: this.#status };
+        return { value: this.#status | (rings.needsReset ? NEEDS_RESET : 0n) };
       case "SET_DEVICE_STATE_FD":
         return this.#beginTransfer(request.payload, fds[0] as Fd);
       case "CHECK_DEVICE_STATE":
