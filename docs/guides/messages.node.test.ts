@@ -3,7 +3,7 @@ import { BACKEND_MESSAGES, MESSAGES, type MessageKind, ProtocolFeature } from "@
 import { markdownTable } from "markdown-table";
 import { expect, test } from "vitest";
 
-const FEATURES = new Map(Object.entries(ProtocolFeature).map(([name, bit]) => [bit, name]));
+const FEATURES: ReadonlyMap<number, string> = new Map(Object.entries(ProtocolFeature).map(([name, bit]) => [bit, name]));
 
 function fdsOf({ fds = [0, 0] }: MessageKind): string {
   const [least, most] = fds;

@@ -1,9 +1,9 @@
 /** Datagrams from a guest to its gateway and back, one at a time, on both engines: the same guest, the same card. */
 import { guestImage } from "@virtspace/conformance/guests";
-import { openKvm } from "@virtspace/kvm-core";
 import { Gateway, LearningSwitch } from "@virtspace/network";
 import { MiB } from "@virtspace/virt-address-space";
 import { type Row, report } from "../../../.config/bench/measure.ts";
+import { kvmRefusal } from "../../../.config/kvm/kvm-here.ts";
 import { boot, type HypervisorChoice, kvm, multiboot, v86, virtioNet } from "./index.ts";
 
 const DATAGRAMS = 3000;
@@ -34,18 +34,11 @@ async function rate(hypervisor: HypervisorChoice, rings: "split" | "packed"): Pr
   return (DATAGRAMS * 1000) / (end - start);
 }
 
-const hasKvm = await openKvm().then(
-  (opened) => {
-    opened[Symbol.dispose]();
-    return true;
-  },
-  () => false,
-);
 const rows: Row[] = [];
 for (const hypervisor of [v86(), kvm()]) {
   for (const rings of ["split", "packed"] as const) {
     const what = `${hypervisor.name}, ${rings} rings`;
-    if (hypervisor.name === "kvm" && !hasKvm) {
+    if (hypervisor.name === "kvm" && kvmRefusal !== undefined) {
       rows.push({ what, median: "no /dev/kvm here" });
       continue;
     }

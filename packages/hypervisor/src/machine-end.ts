@@ -18,6 +18,8 @@ export interface EmulationFailed {
   readonly address: number;
   /** The instruction's first bytes, as far as they are known. */
   readonly bytes: Uint8Array;
+  /** What the engine says of it, if it says anything. */
+  readonly message?: string;
 }
 
 /** The processor refused the guest's state. */

@@ -1,23 +1,15 @@
 /** The kernel's hypervisor, by the suite that every hypervisor passes. */
 import { hypervisorSuite } from "@virtspace/conformance";
 import { EventFdNotifier, EventLoopPoller, memfdMemory } from "@virtspace/host-linux";
-import { KvmError, openKvm } from "./index.ts";
+import { kvmRefusal } from "../../../.config/kvm/kvm-here.ts";
+import { openKvm } from "./index.ts";
 
-/** Why KVM can't be had here. */
-const skip = await openKvm().then(
-  (kvm) => void kvm[Symbol.dispose](),
-  (error: unknown) => {
-    if (!KvmError.is(error)) throw error;
-    return error.message;
-  },
-);
-
-if (skip !== undefined) console.warn(`Not run: the tests on /dev/kvm. ${skip}`);
+if (kvmRefusal !== undefined) console.warn(`Not run: the tests on /dev/kvm. ${kvmRefusal}`);
 
 hypervisorSuite({
   name: "kvm",
   open: () => openKvm(),
-  skip,
+  skip: kvmRefusal,
   notifier: () => new EventFdNotifier(new EventLoopPoller()),
   extraMemory: memfdMemory,
   // fld dword [0xd0000000]: nothing is there, so a processor that runs all else leaves this one to KVM too.

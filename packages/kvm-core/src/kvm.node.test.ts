@@ -7,13 +7,10 @@ import { join } from "node:path";
 import { flat32 } from "@virtspace/hypervisor";
 import { gpa, MiB, VirtAddressSpace } from "@virtspace/virt-address-space";
 import { describe, expect, test } from "vitest";
+import { kvmRefusal } from "../../../.config/kvm/kvm-here.ts";
 import { KvmError, openKvm } from "./index.ts";
 
-const missing = await openKvm().then(
-  (kvm) => void kvm[Symbol.dispose](),
-  (error: unknown) => String(error),
-);
-const why = missing === undefined ? "" : `, not run: ${missing}`;
+const why = kvmRefusal === undefined ? "" : `, not run: ${kvmRefusal}`;
 
 describe("what can't be had", () => {
   test.each([
@@ -41,7 +38,7 @@ test("a device that is another user's is not-permitted, and the error says what 
   expect([KvmError.is(error) && error.code, String(error).includes("group kvm")]).toEqual(["not-permitted", true]);
 });
 
-describe.skipIf(missing !== undefined)(`lifetimes${why}`, () => {
+describe.skipIf(kvmRefusal !== undefined)(`lifetimes${why}`, () => {
   const held = (): { fds: number; mappings: number; threads: number } => ({
     fds: readdirSync("/proc/self/fd").length,
     mappings: readFileSync("/proc/self/maps", "utf8")
@@ -88,7 +85,7 @@ describe.skipIf(missing !== undefined)(`lifetimes${why}`, () => {
   });
 });
 
-test.skipIf(missing !== undefined)(`guests tell which modes it runs${why}`, async () => {
+test.skipIf(kvmRefusal !== undefined)(`guests tell which modes it runs${why}`, async () => {
   using kvm = await openKvm();
   // Whatever a KVM can't do, the project's own guests run on it.
   expect(await kvm.probeModes()).toMatchObject({
@@ -99,7 +96,7 @@ test.skipIf(missing !== undefined)(`guests tell which modes it runs${why}`, asyn
   });
 });
 
-describe.skipIf(missing !== undefined)(`a process that ends while a guest spins${why}`, () => {
+describe.skipIf(kvmRefusal !== undefined)(`a process that ends while a guest spins${why}`, () => {
   test.each([
     ["process.exit(3)", 3, null],
     ["throw new Error('on purpose')", 1, null],

@@ -1,9 +1,7 @@
 /** `virtspace doctor`: what this host can do, found out by doing it, and how to mend what it can't. @module */
 import { execFile } from "node:child_process";
-import { constants } from "node:fs";
-import { access } from "node:fs/promises";
 import { promisify } from "node:util";
-import { Memfd } from "@virtspace/host-linux";
+import { HostLinuxError, Memfd, Tap } from "@virtspace/host-linux";
 import { type KvmModes, openKvm } from "@virtspace/kvm-core";
 import { openV86 } from "@virtspace/v86-core";
 import type { Reporter } from "../report/reporter.ts";
@@ -44,10 +42,9 @@ const CHECKS: Readonly<Record<string, Check>> = {
     return "memory that other processes can have, sealed";
   },
   tap: async () => {
-    await access("/dev/net/tun", constants.R_OK | constants.W_OK).catch(() => {
-      throw new Error("/dev/net/tun is not there, or not for this user: load the module tun, or pass the device into the container");
-    });
-    return "/dev/net/tun can be opened: serve net --backend tap:NAME";
+    // It goes with its descriptor.
+    using _tap = tapOfItsOwn();
+    return "devices can be made: serve net --backend tap:NAME";
   },
   qemu: async () => {
     const { stdout } = await promisify(execFile)("qemu-system-x86_64", ["--version"], { timeout: 10_000 }).catch(() => {
@@ -56,6 +53,17 @@ const CHECKS: Readonly<Record<string, Check>> = {
     return stdout.split("\n")[0] as string;
   },
 };
+
+/** A device that exists can be had without the right to make one, so that is what to do. */
+function tapOfItsOwn(): Tap {
+  try {
+    return Tap.open("tap%d");
+  } catch (error) {
+    if (!HostLinuxError.is(error) || error.errno !== "EPERM") throw error;
+    const remedy = 'run "ip tuntap add NAME mode tap user $USER" as root, then serve net --backend tap:NAME';
+    throw new Error(`this user can make no tap device: ${remedy}`, { cause: error });
+  }
+}
 
 /** Runs all checks. @returns whether what every machine needs is there: the embedded engine */
 export async function examine(reporter: Reporter): Promise<boolean> {

@@ -1,9 +1,9 @@
 /** A running machine goes from place to place: its guest streams through a virtio-net and a venet, and no datagram is lost or comes twice. */
 import { guestImage } from "@virtspace/conformance/guests";
-import { openKvm } from "@virtspace/kvm-core";
 import { Gateway, LearningSwitch } from "@virtspace/network";
 import { MiB } from "@virtspace/virt-address-space";
 import { describe, expect, test } from "vitest";
+import { kvmRefusal } from "../../../../.config/kvm/kvm-here.ts";
 import {
   boot,
   type ComposedMachine,
@@ -19,11 +19,6 @@ import {
 } from "../index.ts";
 
 const DATAGRAMS = 400;
-const missing = await openKvm().then(
-  (opened) => void opened[Symbol.dispose](),
-  (error: unknown) => String(error),
-);
-
 class World implements Disposable {
   readonly network = new LearningSwitch({ whenFull: "wait" });
   readonly gateway = new Gateway(this.network, { address: "10.0.2.2" });
@@ -48,7 +43,7 @@ class World implements Disposable {
 
 describe.each([
   { hypervisor: v86(), why: undefined },
-  { hypervisor: kvm(), why: missing },
+  { hypervisor: kvm(), why: kvmRefusal },
 ])("on $hypervisor.name", ({ hypervisor, why }) => {
   test.for(["split", "packed", "pieces"])("a guest that streams is moved again and again (%s)", async (option, { skip }) => {
     if (why !== undefined) skip(why);

@@ -1,6 +1,5 @@
 /** A guest on a virtual bus, by its driver in C: calls, rings and events by interrupts, beside a virtio-net card, on each engine. */
 import { guestImage } from "@virtspace/conformance/guests";
-import { openKvm } from "@virtspace/kvm-core";
 import {
   BytesFrame,
   Gateway,
@@ -15,6 +14,7 @@ import {
 import { BridgeWindows, Vbus, VbusBridge, VbusMemctx, Venet } from "@virtspace/vbus";
 import { gpa, MiB } from "@virtspace/virt-address-space";
 import { describe, expect, test } from "vitest";
+import { kvmRefusal } from "../../../../.config/kvm/kvm-here.ts";
 import { type ComposedMachine, compose, type HypervisorChoice, kvm, type MachineDevice, multiboot, v86, virtioNet } from "../index.ts";
 
 const PLACE = { mmio: gpa(0xd010_0000), port: gpa(0x700) };
@@ -152,14 +152,9 @@ class Box implements AsyncDisposable {
 const pings = (count: number, prefix = ""): string[] => Array.from({ length: count }, (_, i) => `${prefix}ping ${i + 1}: answered`);
 const LEFT = { reason: "left", status: 0 };
 
-const missing = await openKvm().then(
-  (opened) => void opened[Symbol.dispose](),
-  (error: unknown) => String(error),
-);
-
 describe.each([
   { hypervisor: v86(), why: undefined },
-  { hypervisor: kvm(), why: missing },
+  { hypervisor: kvm(), why: kvmRefusal },
 ])("on $hypervisor.name", ({ hypervisor, why }) => {
   const run = test.skipIf(why !== undefined);
   const reason = why === undefined ? "" : `, not run: ${why}`;

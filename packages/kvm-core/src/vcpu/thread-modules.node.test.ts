@@ -4,15 +4,11 @@ import { memfdMemory } from "@virtspace/host-linux";
 import { flat32 } from "@virtspace/hypervisor";
 import { gpa, MiB, VirtAddressSpace } from "@virtspace/virt-address-space";
 import { describe, expect, test } from "vitest";
+import { kvmRefusal } from "../../../../.config/kvm/kvm-here.ts";
 import { openKvm } from "../index.ts";
 
-const missing = await openKvm().then(
-  (kvm) => void kvm[Symbol.dispose](),
-  (error: unknown) => String(error),
-);
-
-describe.skipIf(missing !== undefined)(
-  `a vCPU's thread with handlers of its own${missing === undefined ? "" : `, not run: ${missing}`}`,
+describe.skipIf(kvmRefusal !== undefined)(
+  `a vCPU's thread with handlers of its own${kvmRefusal === undefined ? "" : `, not run: ${kvmRefusal}`}`,
   () => {
     test("answers its exits, forwards others, and lets go of what is unmapped under the running guest", async () => {
       using kvm = await openKvm();

@@ -11,6 +11,10 @@ import type { V86Host } from "../host/host.ts";
 
 /** What the engine says where an exception has no handler. A processor would reset; the engine goes no further. */
 const NO_HANDLER = /#\w+ handler/;
+/** So it says where an instruction needs what it has no code for. */
+const GAVE_UP = /panicked at/;
+const MOST_INSTRUCTION_BYTES = 15;
+const PAGING = 0x8000_0000;
 
 /** What the loop tells its machine. */
 export interface GuestLoopOwner {
@@ -104,6 +108,18 @@ export class GuestLoop {
 
   #endOf(error: unknown): MachineEnd {
     if (NO_HANDLER.test(this.#lastWords)) return { reason: "triple-fault", vcpu: 0 };
-    return { reason: "engine-failed", message: this.#lastWords || String(error) };
+    const message = this.#lastWords || String(error);
+    return GAVE_UP.test(message) ? this.#notEmulated(message) : { reason: "engine-failed", message };
+  }
+
+  /** The engine gives up in the midst of what it has no code for. With paging, where its bytes are is not known any more. */
+  #notEmulated(message: string): MachineEnd {
+    const { data, memoryOffset } = this.#engine;
+    const address = data.getUint32(Cpu.previousInstructionPointer, true);
+    const end = Math.min(address + MOST_INSTRUCTION_BYTES, data.getUint32(Cpu.memorySize, true));
+    const paging = (data.getUint32(Cpu.control, true) & PAGING) !== 0;
+    const length = paging ? 0 : Math.max(end - address, 0);
+    const bytes = new Uint8Array(data.buffer, memoryOffset + (length === 0 ? 0 : address), length).slice();
+    return { reason: "emulation-failed", vcpu: 0, address, bytes, message };
   }
 }
