@@ -51,7 +51,7 @@ export function table(packages: readonly PackageNode[]): string {
   const lines = packages.map(({ name, imports, mayImport }) => {
     const besides = mayImport.filter((each) => !imports.includes(each));
     const any = mayImport.length === packages.length - 1;
-    return `| {@link @virtspace/${name}! \\| ${name}} | ${list(imports)} | ${any ? "any" : besides.join(", ")} |`;
+    return `| {@link @virtspace/${name}! ${name}} | ${list(imports)} | ${any ? "any" : besides.join(", ")} |`;
   });
   return ["| package | imports | may import besides |", "| --- | --- | --- |", ...lines, ""].join("\n");
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 // #region serve
 import { VhostUserServer } from "@virtspace/vhost-user";
-import type { VirtioPlugin } from "@virtspace/virtio";
+import { defaultRandom, type VirtioPlugin } from "@virtspace/virtio";
 import { expect, test } from "vitest";
 import { echo } from "../../examples/first-device/device.ts";
 
@@ -12,7 +12,7 @@ import { echo } from "../../examples/first-device/device.ts";
 function serve(plugin: VirtioPlugin, path: string): VhostUserServer {
   return VhostUserServer.listen({
     path,
-    device: (number) => plugin.create({ machine: `guest ${number}`, random: crypto.getRandomValues.bind(crypto) as never, log: console }),
+    device: (number) => plugin.create({ machine: `guest ${number}`, random: defaultRandom, log: console }),
     onJoin: ({ number, pid }) => console.log(`guest ${number} is process ${pid}`),
     onLeave: ({ number }, error) => console.log(`guest ${number} left`, error?.message ?? ""),
   });

@@ -1,6 +1,7 @@
 /** The command line: what there is, what it takes, and how it ends. @module */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { CompositionError } from "@virtspace/composition";
 import { HostLinuxError } from "@virtspace/host-linux";
 import { HypervisorError } from "@virtspace/hypervisor";
@@ -116,8 +117,8 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
     .addOption(new Option("-b, --bus <bus>", "what carries it").choices(BUSES).default("virtio"))
     .option("-f, --folder <path>", "where it is written; a folder of its name unless given")
     .action((name: string, options: { readonly bus: (typeof BUSES)[number]; readonly folder?: string }) => {
-      const { folder, files } = newDevice(name, { ...options, version });
-      stdout.write(`${files.map((file) => join(folder, file)).join("\n")}\n\ncd ${folder} && npm install && npm test\n`);
+      const { folder, files, npm } = newDevice(name, { ...options, version, sources: sourcesOfPackages() });
+      stdout.write(`${files.map((file) => join(folder, file)).join("\n")}\n\ncd ${folder} && ${npm} install && ${npm} test\n`);
     });
   program
     .command("doctor")
@@ -132,6 +133,11 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
   } catch (error) {
     return exitCode(error, stderr);
   }
+}
+
+/** Where the packages' sources are: the command runs from its own in a clone of the project alone. */
+function sourcesOfPackages(): string | undefined {
+  return import.meta.url.endsWith(".ts") ? fileURLToPath(new URL("../../", import.meta.url)) : undefined;
 }
 
 /** What all that is served has. */

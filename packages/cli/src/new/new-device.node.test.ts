@@ -1,10 +1,11 @@
 /** What the command writes works as it stands. check:packages type-checks it as well, where it finds what was packed. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Trial } from "../command-scenarios.ts";
 import { Exit } from "../index.ts";
+import { newDevice } from "./new-device.ts";
 
 const home = join(import.meta.dirname, "../..");
 
@@ -25,7 +26,13 @@ describe.each(["virtio", "vbus"])("a device of %s", (bus) => {
       expect(trial.out).toContain(join(folder, file));
       expect(readFileSync(join(folder, file), "utf8")).not.toContain("{{");
     }
-    expect(JSON.parse(readFileSync(join(folder, "package.json"), "utf8"))).toMatchObject({ name: "my-device", type: "module" });
+    const link = (name: string): string => `link:${relative(folder, join(home, "..", name))}`;
+    expect(JSON.parse(readFileSync(join(folder, "package.json"), "utf8"))).toMatchObject({
+      name: "my-device",
+      type: "module",
+      dependencies: { [`@virtspace/${bus}`]: link(bus) },
+      devDependencies: { "@virtspace/cli": link("cli") },
+    });
     // A variable of the tests around these would have vitest believe that it is one of their workers.
     const env = { PATH: process.env["PATH"], HOME: process.env["HOME"], NO_COLOR: "1" };
     const run = (name: string, ...args: string[]): string =>
@@ -33,6 +40,16 @@ describe.each(["virtio", "vbus"])("a device of %s", (bus) => {
     expect(run(join(home, "../../node_modules/vitest/vitest.mjs"), "run", "--dir", "src")).toMatch(/Tests +\d+ passed/);
     expect(run(join(home, "src/main.ts"), "run", "src/machine.ts")).toMatch(/hello/i);
   });
+});
+
+test("outside of a clone it wants packages of the command's version, by npm", () => {
+  const { files, npm } = newDevice("fine", { bus: "virtio", folder: place, version: "1.2.3" });
+  expect([npm, files.includes("pnpm-workspace.yaml")]).toEqual(["npm", false]);
+  expect(JSON.parse(readFileSync(join(place, "package.json"), "utf8"))).toMatchObject({
+    dependencies: { "@virtspace/virtio": "^1.2.3" },
+    devDependencies: { "@virtspace/conformance": "^1.2.3" },
+  });
+  expect(readFileSync(join(place, "README.md"), "utf8")).toContain("\nnpm install\n");
 });
 
 test.each(["", "My-Device", "9lives", "../up", "a b", "@scope/name", "x".repeat(65)])("the name %j is refused in a line", async (name) => {

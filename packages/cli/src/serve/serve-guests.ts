@@ -47,6 +47,7 @@ export function serveGuests<D extends VhostUserDevice>(options: ServeOptions, re
     const serve: ConnectOptions = {
       path,
       log,
+      sessionLog: (device) => logTo(reporter, `${names.get(device)}: `),
       unsealed,
       ...(uid !== undefined && { uid }),
       ...(journal && { journal: `${path}.rings` }),

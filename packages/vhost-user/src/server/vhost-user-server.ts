@@ -36,6 +36,8 @@ export interface ServeOptions {
   readonly device: (number: number) => VhostUserDevice;
   /** Says what happens; silent unless given. */
   readonly log?: Logger;
+  /** Where what concerns one front-end alone is told, by its device; there too unless given. */
+  readonly sessionLog?: (device: VhostUserDevice) => Logger;
   /** Who waits; the event loop unless given. */
   readonly poller?: Poller;
   /** The only user whose processes are served; any that the socket's permissions let in unless given. */
@@ -172,7 +174,7 @@ export class VhostUserServer implements Disposable {
       socket,
       device,
       poller: this.#poller,
-      log: this.#log,
+      log: this.#options.sessionLog?.(device) ?? this.#log,
       unsealed,
       files: journal === undefined ? undefined : new RingFiles(journal, credentials.pid),
       ended: (error) => this.#ended(guest, error),

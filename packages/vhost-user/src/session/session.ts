@@ -306,7 +306,11 @@ export class Session implements Disposable {
   #setFeatures(value: bigint): undefined {
     const wanted = FeatureSet.fromBigInt(value);
     const offered = this.#parts.device.features.or(QUEUE_FEATURES).or(TRANSPORT);
-    if (!wanted.isSubsetOf(offered)) throw new VhostUserError("not-negotiated", `features ${wanted.minus(offered)} were not offered`);
+    if (!wanted.isSubsetOf(offered))
+      throw new VhostUserError(
+        "not-negotiated",
+        `features ${wanted.minus(offered)} were not offered, ${offered} were: offer them, or switch off what sets them in the front-end`,
+      );
     this.rings.setFeatures(wanted.minus(TRANSPORT), !wanted.has(F_PROTOCOL_FEATURES));
     this.#log.want(wanted.has(F_LOG_ALL));
   }

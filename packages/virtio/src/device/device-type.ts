@@ -1,7 +1,7 @@
 /** Device numbers. @module */
 
 /**
- * The device numbers of the standard.
+ * The device numbers of the standard, as far as they have a name here: any other will do.
  *
  * @see virtio 1.3, section 5
  */
@@ -36,4 +36,22 @@ export const VirtioDeviceType = {
   Sound: 25,
   /** A file system over FUSE. */
   FileSystem: 26,
+  /** Persistent memory. */
+  Pmem: 27,
+  /** Memory protected against replay. */
+  Rpmb: 28,
+  /** System control and management. */
+  Scmi: 32,
+  /** An I2C adapter. */
+  I2c: 34,
+  /** A watchdog. */
+  Watchdog: 35,
+  /** A CAN controller. */
+  Can: 36,
+  /** A Bluetooth controller. */
+  Bluetooth: 40,
+  /** GPIO lines. */
+  Gpio: 41,
+  /** An SPI controller. */
+  Spi: 45,
 } as const;

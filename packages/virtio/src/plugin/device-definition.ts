@@ -45,7 +45,7 @@ export interface NamedQueue<Q extends string = string> extends QueueSpec {
 
 /** What a device is made of. */
 export interface DeviceParts<Q extends string = string> {
-  /** A number of `VirtioDeviceType`. */
+  /** A number of `VirtioDeviceType`, or any other that drivers know. */
   readonly type: number;
   /** What it offers besides the features of queues and transports; nothing unless given. */
   readonly features?: FeatureSet;
