@@ -1,5 +1,7 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Worker } from "node:worker_threads";
@@ -97,6 +99,41 @@ test("memory that an engine can't have is refused", async () => {
   await machine[Symbol.asyncDispose]();
   await (await v86.createMachine({ memory, ports }))[Symbol.asyncDispose]();
   expect(memory.holders).toEqual(["its creator"]);
+});
+
+describe("a process that ends while a guest spins with interrupts off", () => {
+  test.each([
+    ["process.exit(3)", 3, null],
+    ["throw new Error('on purpose')", 1, null],
+    ["process.kill(process.pid, 'SIGTERM')", null, "SIGTERM"],
+    ["process.kill(process.pid, 'SIGINT')", null, "SIGINT"],
+  ])("by %s does so within a second", async (how, code, signal) => {
+    const program = `
+      import { flat32 } from "@virtspace/hypervisor";
+      import { gpa, VirtAddressSpace } from "@virtspace/virt-address-space";
+      import { openV86 } from ${JSON.stringify(join(import.meta.dirname, "index.ts"))};
+      const v86 = await openV86();
+      const memory = VirtAddressSpace.create({ name: "guest" });
+      memory.map({ name: "ram", base: gpa(0), memory: await v86.createMemory(1 << 20) });
+      const ports = VirtAddressSpace.create({ name: "ports", size: 65536 });
+      const machine = await v86.createMachine({ memory, ports });
+      memory.copyTo(gpa(${CODE}), Uint8Array.of(0xfa, 0xeb, 0xfe));
+      await machine.vcpus[0].setRegisters(flat32(${CODE}));
+      machine.run();
+      setTimeout(() => { console.log("runs"); setTimeout(() => { ${how}; }, 50); }, 20);
+    `;
+    const child = spawn(process.execPath, ["--input-type=module", "-e", program], {
+      cwd: import.meta.dirname,
+      timeout: 25_000,
+      killSignal: "SIGKILL",
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const closed = once(child, "close");
+    await Promise.race([once(child.stdout, "data"), closed]);
+    const start = performance.now();
+    expect(await closed).toEqual([code, signal]);
+    expect(performance.now() - start).toBeLessThan(1050);
+  });
 });
 
 test("1000 machines that are made, run and disposed leave nothing", { timeout: 60_000 }, async () => {
