@@ -1,6 +1,6 @@
 /** Composes a machine whose card, log and clock are this program's own. */
 import "reflect-metadata"; // once, before the first decorator
-import { boot } from "@virtspace/composition";
+import { boot, consoleLines } from "@virtspace/composition";
 import { Gateway, LearningSwitch } from "@virtspace/network";
 import { Container } from "inversify";
 import { machine as description } from "./machine.ts";
@@ -14,14 +14,7 @@ container.bind(Part.Network).toConstantValue(network);
 container.bind(Part.Mac).toConstantValue("52:54:00:00:20:09");
 container.bind(Part.Print).toConstantValue((line) => console.log(line));
 
-let line = "";
-const onConsole = (byte: number): void => {
-  if (byte !== 10) line += String.fromCharCode(byte);
-  else {
-    console.log(`  | ${line}`);
-    line = "";
-  }
-};
+const onConsole = consoleLines((line) => console.log(`  | ${line}`));
 
 await using machine = await boot(description, { container, onConsole });
 const outcome = await machine.outcome;

@@ -4,7 +4,7 @@
  */
 import { setImmediate as turn } from "node:timers/promises";
 import { deserialize, serialize } from "node:v8";
-import { boot, type ComposedMachine, compose } from "@virtspace/composition";
+import { boot, type ComposedMachine, compose, consoleLines } from "@virtspace/composition";
 import description, { DATAGRAMS, gateway } from "./machine.ts";
 import { savedRings, servedRings, standing } from "./standing.ts";
 
@@ -13,14 +13,7 @@ const MOVES = [0.1, 0.5, 1.1, 1.5].map((part) => part * DATAGRAMS);
 const LIMIT_MILLISECONDS = 20_000;
 const limit = AbortSignal.timeout(LIMIT_MILLISECONDS);
 
-let line = "";
-function onConsole(byte: number): void {
-  if (byte !== 10) line += String.fromCharCode(byte);
-  else {
-    console.log(`  | ${line}`);
-    line = "";
-  }
-}
+const onConsole = consoleLines((line) => console.log(`  | ${line}`));
 
 /** Moves a machine that runs. @returns the one that runs in its place */
 async function move(here: ComposedMachine): Promise<ComposedMachine> {

@@ -3,7 +3,7 @@
  * `--hypervisor kvm` runs the same guest and the same cards on /dev/kvm.
  */
 import { parseArgs } from "node:util";
-import { compose, type HypervisorChoice, kvm, v86 } from "@virtspace/composition";
+import { compose, consoleLines, type HypervisorChoice, kvm, v86 } from "@virtspace/composition";
 import { KvmError, openKvm } from "@virtspace/kvm-core";
 import type { VirtioNet } from "@virtspace/virtio-net";
 import description, { gateway } from "./machine.ts";
@@ -18,22 +18,16 @@ if (choice === undefined) {
   process.exit(2);
 }
 
-let line = "";
 const CARDS = ["virtio-net", "venet"] as const;
 /** When each card's last ping was answered, and when its datagrams had come back. */
 const pinged = { "virtio-net": 0, venet: 0 };
 const echoed = { "virtio-net": 0, venet: 0 };
-function onConsole(byte: number): void {
-  if (byte !== 10) {
-    line += String.fromCharCode(byte);
-    return;
-  }
+const onConsole = consoleLines((line) => {
   console.log(`  | ${line}`);
   const card = line.startsWith("venet: ") ? "venet" : "virtio-net";
   if (line.includes("ping ")) pinged[card] = performance.now();
   if (line.endsWith("datagrams came back")) echoed[card] = performance.now();
-  line = "";
-}
+});
 
 const hex = (address: number): string => `0x${address.toString(16).padStart(8, "0")}`;
 

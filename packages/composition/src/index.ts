@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export { consoleLines } from "@virtspace/pc-platform";
 export { venet, venetDevclass } from "@virtspace/vbus";
 export { virtioNet } from "@virtspace/virtio-net";
 export { type BootChoice, flat, linux, type MachineLayout, multiboot } from "./boot/boot-choice.ts";

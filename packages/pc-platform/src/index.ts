@@ -15,4 +15,5 @@ export { AcpiPower, type AcpiPowerOptions, type AcpiPowerState, POWER } from "./
 export { RESET, ResetPorts, type ResetPortsOptions } from "./power/reset-ports.ts";
 export { PIT_IRQ, Pit, type PitOptions, type PitState } from "./timer/pit.ts";
 export type { PitChannelState } from "./timer/pit-channel.ts";
+export { consoleLines } from "./uart/console-lines.ts";
 export { COM1, Uart, type UartOptions, type UartState } from "./uart/uart.ts";

@@ -124,7 +124,7 @@ test("doctor tells what there is, and how to mend what there isn't", async () =>
   };
   for (const { what, works, details } of findings) if (!works) expect(details).toMatch(remedies[what] ?? /^$/);
   const tap = findings.find(({ what }) => what === "tap");
-  expect(tap?.works).toBe(canMakeTap());
+  if (spawnSync("ip", ["-V"]).status === 0) expect(tap?.works).toBe(canMakeTap());
 });
 
 /** Whether it can, by another way: `ip` makes a device, and takes it away. */

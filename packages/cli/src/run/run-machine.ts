@@ -1,5 +1,5 @@
 /** `virtspace run`: a machine from a description, its console attached. @module */
-import { boot, type HypervisorChoice, kvm, type MachineOutcome, v86 } from "@virtspace/composition";
+import { boot, consoleLines, type HypervisorChoice, kvm, type MachineOutcome, v86 } from "@virtspace/composition";
 import { captured } from "@virtspace/network";
 import { openCapture } from "../capture/capture-file.ts";
 import { descriptionIn } from "../machine/description-file.ts";
@@ -26,7 +26,6 @@ export const HYPERVISORS: Readonly<Record<string, () => HypervisorChoice>> = { v
 
 const MOST_STATUS = 125;
 const FAILED = 1;
-const LINE_END = 10;
 
 /**
  * Runs a machine until its guest has left, or the signal is raised.
@@ -50,7 +49,9 @@ export async function runMachine(file: string, options: RunOptions, { stdout, st
     await boot(
       { ...described, hypervisor: choice },
       {
-        onConsole: options.json ? consoleLines(reporter) : (byte) => void stdout.write(String.fromCharCode(byte)),
+        onConsole: options.json
+          ? consoleLines((line) => reporter.say({ event: "console", line, text: line }))
+          : (byte) => void stdout.write(String.fromCharCode(byte)),
         onConsoleRoom: () => input.more(),
         ...(writer !== undefined && { network: (backend) => captured(backend, writer) }),
         onFault: (fault) => reporter.say({ event: "fault", code: fault.code, name: fault.name, text: `"${fault.name}": ${fault.code}` }),
@@ -82,19 +83,6 @@ export async function runMachine(file: string, options: RunOptions, { stdout, st
 function exitCode(outcome: MachineOutcome | "stopped"): number {
   if (outcome === "stopped" || outcome.reason === "powered-off" || outcome.reason === "reset") return 0;
   return outcome.reason === "left" ? Math.min(outcome.status, MOST_STATUS) : FAILED;
-}
-
-/** For programs: the console line by line. */
-function consoleLines(reporter: Reporter): (byte: number) => void {
-  let line = "";
-  return (byte) => {
-    if (byte !== LINE_END) {
-      line += String.fromCharCode(byte);
-      return;
-    }
-    reporter.say({ event: "console", line, text: line });
-    line = "";
-  };
 }
 
 /** What JSON can hold. */

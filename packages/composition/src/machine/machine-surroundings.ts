@@ -7,7 +7,7 @@ import type { MachineSnapshot } from "./machine-snapshot.ts";
 
 /** What a machine has around it. */
 export interface MachineSurroundings {
-  /** Told of each byte that the guest writes to its console. */
+  /** Told of each byte that the guest writes to its console: `consoleLines` makes lines of them. */
   readonly onConsole?: (byte: number) => void;
   /** Told when the console has room again for what the guest is to read. */
   readonly onConsoleRoom?: () => void;
