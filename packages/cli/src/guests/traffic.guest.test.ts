@@ -1,7 +1,7 @@
 /** Debian guests under QEMU with our cards: ping, bulk data both ways, a blast of packets, several queues, every layout and machine. */
 import { describe, expect, test } from "vitest";
 import { Guest } from "../../../../.config/guest/guest.ts";
-import { address, bulk, card, pinged, Served, Sockets } from "./served-scenarios.ts";
+import { address, bulk, card, pinged, rings, Served, Sockets } from "./served-scenarios.ts";
 
 describe.each([
   ["q35, split", "microvm, packed", { machine: "q35" }, { machine: "microvm", packed: true }],
@@ -53,14 +53,16 @@ test("a blast of packets arrives, counted on both sides, and the guest is as liv
   expect(pinged(await one.check("ping -c 3 -i 0.1 10.0.0.2")).received).toBe(3);
 });
 
-test("two pairs of queues carry traffic, and a driver may use fewer", async () => {
+test.each(["split", "packed"])("two pairs of queues with %s rings carry traffic, and a driver may use fewer", async (layout) => {
   using sockets = new Sockets();
   await using served = await Served.start("--socket", sockets.at("net"), "--queues", "2");
-  const options = { processors: 2 };
-  await using one = await Guest.start({ ...options, nics: [card(sockets.at("net"), 1, { queues: 2 })] });
-  await using two = await Guest.start({ ...options, nics: [card(sockets.at("net"), 2, { queues: 2 })] });
+  const start = (number: number): Promise<Guest> =>
+    Guest.start({ processors: 2, nics: [card(sockets.at("net"), number, { queues: 2, packed: layout === "packed" })] });
+  await using one = await start(1);
+  await using two = await start(2);
   await one.check(address(1, "ethtool -L eth0 combined 2"));
   await two.check(address(2, "ethtool -L eth0 combined 2"));
+  expect(await rings(one)).toBe(layout);
   await two.check("for port in 11 12 13 14; do nc -l -p $port -e sha256sum >/tmp/nc 2>&1 & done; sleep 0.3");
   const flows = [11, 12, 13, 14].map((port) => `taskset ${port % 2 === 0 ? 1 : 2} nc 10.0.0.2 ${port} </tmp/f >/tmp/sum${port} &`);
   await one.check(`head -c 4000000 /dev/urandom >/tmp/f\n${flows.join("\n")}\nwait`, { timeout: 40_000 });
