@@ -4,4 +4,4 @@ import { guestImage } from "./guest-image.ts";
 
 const { kernel, initramfs } = await guestImage();
 console.log(`guests boot ${kernel} with ${initramfs}`);
-await ensureProgram("passt", "passt");
+for (const program of ["passt", "tcpdump"]) await ensureProgram(program, program);

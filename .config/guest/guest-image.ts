@@ -18,7 +18,7 @@ export interface GuestImage {
 
 const KERNEL = "linux-image-cloud-amd64";
 /** Whatever decides what the image is made of. */
-const SOURCES = ["cpio.ts", "guest-image.ts", "init.sh", "initramfs.ts", "kernel-modules.ts"];
+const SOURCES = ["cpio.ts", "guest-image.ts", "init.sh", "initramfs.ts", "kernel-modules.ts", "lease.sh"];
 
 const cache = (): string => join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "virtspace-guest");
 

@@ -8,11 +8,16 @@ const STARTS_IN = 20_000;
 /** Whether a program can be called by its name. */
 export const isInstalled = (program: string): boolean => spawnSync("which", [program]).status === 0;
 
-/** Starts a program. @param lifetime - milliseconds after which it is killed, whatever happens */
-export function spawnBound(words: readonly string[], lifetime: number): ChildProcess {
+/**
+ * Starts a program.
+ *
+ * @param lifetime - milliseconds after which it is killed, whatever happens
+ * @param input - a `pipe` for one that is typed to
+ */
+export function spawnBound(words: readonly string[], lifetime: number, input: "ignore" | "pipe" = "ignore"): ChildProcess {
   // setpriv becomes the program, so the process id is the program's.
   const command = ["--pdeathsig", "KILL", ...words];
-  return spawn("setpriv", command, { stdio: ["ignore", "pipe", "pipe"], timeout: lifetime, killSignal: "SIGKILL" });
+  return spawn("setpriv", command, { stdio: [input, "pipe", "pipe"], timeout: lifetime, killSignal: "SIGKILL" });
 }
 
 /** A program that somebody needs beside himself. */

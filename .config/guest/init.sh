@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # A guest's first and only program: loads virtio's drivers, then does what comes in by the second serial port. It configures nothing.
-# The first serial port is the kernel's own, and takes what goes wrong here.
+# The first serial port is the kernel's own, and takes what goes wrong here; where there is no second one, it has a shell for somebody.
 export PATH=/bin:/sbin HOME=/root TERM=dumb
 
 # Until /proc is there busybox doesn't find its own commands.
@@ -8,6 +8,10 @@ export PATH=/bin:/sbin HOME=/root TERM=dumb
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 modprobe -a virtio_pci virtio_mmio virtio_net
+
+if ! stty -F /dev/ttyS1 >/dev/null 2>&1; then
+  while :; do setsid -c sh </dev/ttyS0 >/dev/ttyS0 2>&1; done
+fi
 
 # Raw: no echo, no translation of line ends, no limit of 4 KiB a line, no character that means something to the terminal.
 exec 3<>/dev/ttyS1

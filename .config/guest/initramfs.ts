@@ -81,12 +81,13 @@ export function kernelIn(root: string): Buffer {
 /** An initramfs from a folder with unpacked packages: a kernel's and {@link GUEST_PACKAGES}. */
 export function initramfs(root: string): Buffer {
   return cpio([
-    ...["bin", "sbin", "lib", "lib64", "proc", "sys", "dev", "tmp", "etc", "root"].map(folder),
+    ...["bin", "sbin", "lib", "lib64", "proc", "sys", "dev", "tmp", "etc", "etc/udhcpc", "root"].map(folder),
     file("init", readFileSync(join(import.meta.dirname, "init.sh"))),
     file("bin/busybox", readFileSync(busyboxIn(root))),
     link("bin/sh", "busybox"),
     // The kernel calls it by this name.
     link("sbin/modprobe", "../bin/busybox"),
+    file("etc/udhcpc/default.script", readFileSync(join(import.meta.dirname, "lease.sh"))),
     file("sbin/ethtool", readFileSync(find(root, "sbin/ethtool"))),
     // Called by its path: busybox's shell knows its own alone by the name.
     file("sbin/blkdiscard", readFileSync(find(root, "sbin/blkdiscard"))),

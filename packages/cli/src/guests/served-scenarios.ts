@@ -124,6 +124,12 @@ export function card(path: string, number: number, options: Partial<Nic> = {}): 
 export const address = (number: number, extra = ""): string =>
   `ip link set eth0 up && ip addr add 10.0.0.${number}/24 dev eth0 ${extra && `&& ${extra}`}`;
 
+/** How the rings of a guest's card lie, as its driver agreed. */
+export async function rings(guest: Guest): Promise<"split" | "packed"> {
+  const PACKED = 34;
+  return (await guest.check("cat /sys/class/net/eth0/device/features"))[PACKED] === "1" ? "packed" : "split";
+}
+
 /** Packets that a ping sent and got back. */
 export function pinged(output: string): { readonly sent: number; readonly received: number } {
   const [, sent, received] = /(\d+) packets transmitted, (\d+) packets received/.exec(output) ?? [];

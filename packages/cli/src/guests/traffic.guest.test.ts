@@ -1,7 +1,9 @@
 /** Debian guests under QEMU with our cards: ping, bulk data both ways, a blast of packets, several queues, every layout and machine. */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { Guest } from "../../../../.config/guest/guest.ts";
-import { address, bulk, card, pinged, Served, Sockets } from "./served-scenarios.ts";
+import { address, bulk, card, pinged, rings, Served, Sockets } from "./served-scenarios.ts";
 
 describe.each([
   ["q35, split", "microvm, packed", { machine: "q35" }, { machine: "microvm", packed: true }],
@@ -53,14 +55,16 @@ test("a blast of packets arrives, counted on both sides, and the guest is as liv
   expect(pinged(await one.check("ping -c 3 -i 0.1 10.0.0.2")).received).toBe(3);
 });
 
-test("two pairs of queues carry traffic, and a driver may use fewer", async () => {
+test.each(["split", "packed"])("two pairs of queues with %s rings carry traffic, and a driver may use fewer", async (layout) => {
   using sockets = new Sockets();
   await using served = await Served.start("--socket", sockets.at("net"), "--queues", "2");
-  const options = { processors: 2 };
-  await using one = await Guest.start({ ...options, nics: [card(sockets.at("net"), 1, { queues: 2 })] });
-  await using two = await Guest.start({ ...options, nics: [card(sockets.at("net"), 2, { queues: 2 })] });
+  const start = (number: number): Promise<Guest> =>
+    Guest.start({ processors: 2, nics: [card(sockets.at("net"), number, { queues: 2, packed: layout === "packed" })] });
+  await using one = await start(1);
+  await using two = await start(2);
   await one.check(address(1, "ethtool -L eth0 combined 2"));
   await two.check(address(2, "ethtool -L eth0 combined 2"));
+  expect(await rings(one)).toBe(layout);
   await two.check("for port in 11 12 13 14; do nc -l -p $port -e sha256sum >/tmp/nc 2>&1 & done; sleep 0.3");
   const flows = [11, 12, 13, 14].map((port) => `taskset ${port % 2 === 0 ? 1 : 2} nc 10.0.0.2 ${port} </tmp/f >/tmp/sum${port} &`);
   await one.check(`head -c 4000000 /dev/urandom >/tmp/f\n${flows.join("\n")}\nwait`, { timeout: 40_000 });
@@ -77,18 +81,30 @@ test("two pairs of queues carry traffic, and a driver may use fewer", async () =
   expect([used, frames("receive 0") + frames("receive 1") >= 100]).toEqual([[true, true], true]);
 });
 
-test("a gateway leases an address, answers a ping, and the capture has it all", async () => {
+test("a gateway leases an address, answers a ping, and tcpdump reads all of it in the capture", async () => {
   using sockets = new Sockets();
-  await using served = await Served.start("--socket", sockets.at("net"), "--gateway", "10.0.2.2", "--pcap", sockets.at("pcap"));
-  await using guest = await Guest.start({ machine: "microvm", nics: [card(sockets.at("net"), 1)] });
+  const capture = sockets.at("net.pcapng");
+  await using served = await Served.start("--socket", sockets.at("net"), "--gateway", "10.0.2.2", "--pcap", capture);
+  await using guest = await Guest.start({ machine: "microvm", nics: [card(sockets.at("net"), 1), card(sockets.at("net"), 2)] });
   const lease = await guest.check("ip link set eth0 up && udhcpc -i eth0 -n -q -s /bin/true 2>&1");
-  expect(lease).toMatch(/lease of 10\.0\.2\.\d+ obtained/);
-  const own = /lease of (10\.0\.2\.\d+)/.exec(lease)?.[1] as string;
+  const [, own] = /lease of (10\.0\.2\.\d+) obtained/.exec(lease) ?? [];
   await guest.check(`ip addr add ${own}/24 dev eth0`);
   expect(pinged(await guest.check("ping -c 3 -i 0.1 10.0.2.2")).received).toBe(3);
+  // The other card is another interface of the capture.
+  await guest.check("ip link set eth1 up && udhcpc -i eth1 -n -q -s /bin/true 2>&1");
   await guest.quit();
+  await served.until("its cards to leave", () => served.count("leave") === 2);
   expect(await served.end("SIGTERM")).toBe(0);
-  const { readFileSync } = await import("node:fs");
-  const capture = readFileSync(sockets.at("pcap"));
-  expect([capture.readUInt32LE(0).toString(16), capture.length > 1000]).toEqual(["a0d0d0a", true]);
+
+  const { stdout } = await promisify(execFile)("tcpdump", ["-n", "-tt", "-r", capture], { timeout: 20_000 });
+  const lines = stdout.trimEnd().split("\n");
+  const counters = served.said.filter(({ event }) => event === "leave").flatMap((left) => left.counters ?? []);
+  expect(lines).toHaveLength(counters.reduce((sum, { frames }) => sum + frames, 0));
+  for (const [from, to, what] of [
+    [own, "10.0.2.2", "request"],
+    ["10.0.2.2", own, "reply"],
+  ]) {
+    expect(lines.filter((line) => line.includes(`IP ${from} > ${to}: ICMP echo ${what}, `))).toHaveLength(3);
+  }
+  for (const mac of ["52:54:00:00:00:01", "52:54:00:00:00:02"]) expect(stdout).toContain(`BOOTP/DHCP, Request from ${mac}`);
 });
