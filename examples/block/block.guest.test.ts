@@ -1,8 +1,7 @@
 /** The disk in real Linux guests: a file system that outlives a restart, discards, zeros, two queues, one that is only read. */
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Guest } from "../../.config/guest/guest.ts";
 import { servedDevice } from "../../.config/guest/served-device.ts";
@@ -68,15 +67,27 @@ test("a disk whose server is killed and started again has lost nothing, and the 
   await using guest = await Guest.start({ qemu: served.qemu("vhost-user-blk", "q35") });
   await guest.check(`${UP} && mke2fs /dev/vda >/dev/null && ${MOUNT}`);
   await guest.check("head -c 20000000 /dev/urandom >/tmp/bytes");
-  const write =
-    "for i in 1 2 3 4 5 6 7 8; do dd if=/tmp/bytes of=/mnt/$i bs=64k oflag=direct 2>/dev/null; rm -f /mnt/$((i - 2)); done; sync";
-  const written = guest.check(write, { timeout: 100_000 });
+  const write = [
+    "n=0",
+    "while [ ! -e /tmp/stop ] || [ $n -lt 2 ]; do",
+    "  n=$((n + 1)); dd if=/tmp/bytes of=/mnt/$n bs=64k oflag=direct 2>/dev/null; rm -f /mnt/$((n - 2))",
+    "done",
+    "sync; echo $n >/tmp/files",
+  ].join("\n");
+  await guest.check(`(${write}) >/tmp/errors 2>&1 &`);
+  const writes = async (): Promise<void> => {
+    const before = statSync(path).mtimeMs;
+    await expect.poll(() => statSync(path).mtimeMs, { timeout: 20_000 }).toBeGreaterThan(before);
+  };
   for (let i = 0; i < 3; i++) {
-    await sleep(1000);
+    await writes();
     await served.restart();
   }
-  await written;
-  const sums = await guest.check("echo 3 >/proc/sys/vm/drop_caches; sha256sum </tmp/bytes; sha256sum </mnt/7; sha256sum </mnt/8");
+  await writes();
+  await guest.check("touch /tmp/stop; until [ -s /tmp/files ]; do sleep 0.1; done", { timeout: 60_000 });
+  const sums = await guest.check(
+    "echo 3 >/proc/sys/vm/drop_caches; n=$(cat /tmp/files); sha256sum </tmp/bytes; sha256sum </mnt/$((n - 1)); sha256sum </mnt/$n",
+  );
   expect(new Set(sums.split("\n")).size).toBe(1);
   expect(await guest.check("dmesg")).not.toContain("I/O error");
 });

@@ -181,7 +181,10 @@ export class Rings implements Disposable {
 
   /** Takes the descriptor that interrupts, or errors, go by. */
   setCall(which: "call" | "error", index: number, fd: Fd | undefined): undefined {
-    this.ring(index).take(which, fd);
+    const ring = this.ring(index);
+    ring.take(which, fd);
+    // QEMU starts a ring before it says this: what was used meanwhile went by a descriptor that nobody hears.
+    if (which === "call" && this.#running.has(index)) ring.call?.signal();
   }
 
   /** The driver notified by a message, which starts a ring that was not started. */
@@ -244,6 +247,8 @@ export class Rings implements Disposable {
     this.#running.set(index, { watch: this.#awaitKicks(index, ring), places });
     const runs = this.runner.startQueue({ index, size: ring.size, descriptors, driver, device: used, state, journal });
     if (runs) device.enableQueue?.(index, ring.enabled);
+    // A process that was killed may have shown what it used, and not interrupted. A driver stands an interrupt for nothing.
+    ring.call?.signal();
   }
 
   /** Waits for notifications by descriptor; without one the driver sends messages, or a look now and then is what it asks for. */

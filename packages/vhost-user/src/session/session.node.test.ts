@@ -86,7 +86,8 @@ describe.each(layouts)("%s", (_, features) => {
     frontEnd.request("SET_VRING_KICK", { value: 0n }, [kick]);
     frontEnd.request("SET_VRING_CALL", { value: 0n }, [call]);
     await until("the buffer is back", () => frontEnd.back().length === 1);
-    expect([frontEnd.bytes(answer.address, 3), early.take() + call.take()]).toEqual([[1, 2, 3], 1]);
+    // Nobody hears the early one any more.
+    expect([frontEnd.bytes(answer.address, 3), call.take() > 0]).toEqual([[1, 2, 3], true]);
     for (let i = 0; i < 50; i++) expect(await frontEnd.echo([i, 7])).toEqual([i, 7]);
     expect(server.log.lines).toEqual([]);
   });
@@ -107,6 +108,16 @@ describe.each(layouts)("%s", (_, features) => {
       expect(frontEnd.bytes(meanwhile.address, 2)).toEqual([i, i]);
     }
     expect(server.log.lines).toEqual([]);
+  });
+
+  test("a ring that goes on interrupts, for what was shown by a process that did not come to it", async () => {
+    using server = new EchoServer(folder.at("socket"));
+    using frontEnd = await FrontEnd.started(server.path, { features, size: 8 });
+    const ring = frontEnd.ring();
+    const base = await frontEnd.stopRing(0);
+    ring.call.take();
+    await frontEnd.startRing(ring, base);
+    await until("an interrupt", () => ring.call.take() > 0);
   });
 
   test("a ring that was disabled goes on where it stood when it is enabled", async () => {
