@@ -3,10 +3,11 @@
  * the page of figures in the docs; other words choose the files whose path has them in it.
  */
 import { spawnSync } from "node:child_process";
-import { globSync, writeFileSync } from "node:fs";
+import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { keepFigures } from "./kept-figures.ts";
 
 const root = join(import.meta.dirname, "../..");
 const { values, positionals } = parseArgs({ options: { save: { type: "boolean", default: false } }, allowPositionals: true });
@@ -35,5 +36,6 @@ if (values.save) {
   const day = new Date().toISOString().slice(0, 10);
   const machine = `${cpus()[0]?.model ?? "unknown processor"}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`;
   const head = `---\ntitle: Figures\n---\n\n# Figures\n\nTaken on ${day} by one run of \`npx -y pnpm@12 bench --save\` (${machine}).\nThe machine is shared and noisy: ratios hold, absolute times wander by half. Targets are the project's own.`;
-  writeFileSync(join(root, "docs/guides/figures.md"), `${head}\n\n${pages.join("\n\n")}\n`);
+  const page = join(root, "docs/guides/figures.md");
+  writeFileSync(page, `${head}\n\n${keepFigures(pages.join("\n\n"), readFileSync(page, "utf8"))}\n`);
 }
