@@ -46,6 +46,8 @@ const inNode: TestProjectConfiguration = {
     include: ["{packages,examples,docs,.config}/**/*.test.ts"],
     exclude: ["**/*.{browser,guest}.test.ts", "**/node_modules/**", "**/dist/**"],
     testTimeout: fuzzTimeout,
+    // What is waited for comes at once on an idle machine; a second is too little for a busy one.
+    expect: { poll: { timeout: 10_000 } },
     // All processors: vitest leaves one free, half of what a small machine has.
     maxWorkers: "100%",
     sequence: { groupOrder: 0 },

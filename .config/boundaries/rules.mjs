@@ -23,6 +23,7 @@ export const MAY_IMPORT = {
   conformance: ["virt-address-space", "hypervisor", "virtio", "network", "virtio-net", "vbus", "pc-platform"],
   // What the command serves over vhost-user it still puts together by itself.
   cli: [
+    "virt-address-space",
     "composition",
     "network",
     "virtio",

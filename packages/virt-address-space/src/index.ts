@@ -30,6 +30,7 @@ export {
   type VirtAddressSpaceErrorDetails,
 } from "./error/virt-address-space-error.ts";
 export * from "./holder/index.ts";
+export { AsyncDisposableStack, DisposableStack } from "./host/disposable-stack.ts";
 export type { ChannelLike, PortLike, SpaceHost } from "./host/host.ts";
 export type { Lifeline, Lifelines } from "./host/lifeline.ts";
 export * from "./listener/index.ts";

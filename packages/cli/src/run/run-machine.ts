@@ -1,6 +1,8 @@
 /** `virtspace run`: a machine from a description, its console attached. @module */
+
 import { boot, consoleLines, type HypervisorChoice, kvm, type MachineOutcome, v86 } from "@virtspace/composition";
 import { captured } from "@virtspace/network";
+import { AsyncDisposableStack } from "@virtspace/virt-address-space";
 import { openCapture } from "../capture/capture-file.ts";
 import { descriptionIn } from "../machine/description-file.ts";
 import type { Output, Reporter } from "../report/reporter.ts";

@@ -1,6 +1,8 @@
 /** The network that guests are plugged into, as it is chosen on the command line. @module */
+
 import { DatagramBackend, StreamBackend, StreamListener, TapBackend } from "@virtspace/host-linux";
 import { captured, Gateway, LearningSwitch, Loopback, type NetworkBackend, Patch } from "@virtspace/network";
+import { AsyncDisposableStack } from "@virtspace/virt-address-space";
 import { openCapture } from "../capture/capture-file.ts";
 
 /** What was chosen. */

@@ -1,4 +1,5 @@
 /** `virtspace serve net`: network cards for QEMU guests, over vhost-user. @module */
+import { AsyncDisposableStack } from "@virtspace/virt-address-space";
 import { VirtioNet } from "@virtspace/virtio-net";
 import type { Reporter } from "../report/reporter.ts";
 import { makeBackend } from "./backend-choice.ts";

@@ -6,7 +6,7 @@
  */
 import type { VirtualMachine } from "@virtspace/hypervisor";
 import { isErrno } from "@virtspace/vbus";
-import type { Notifier, VirtAddressSpace } from "@virtspace/virt-address-space";
+import { AsyncDisposableStack, type Notifier, type VirtAddressSpace } from "@virtspace/virt-address-space";
 import { type VirtioHost, VirtioMmio } from "@virtspace/virtio";
 import type { Newable } from "inversify";
 import { CompositionError } from "../machine/composition-error.ts";

@@ -11,7 +11,7 @@ import {
   type VbusHost,
   VbusMemctx,
 } from "@virtspace/vbus";
-import type { Notifier, VirtAddressSpace } from "@virtspace/virt-address-space";
+import { DisposableStack, type Notifier, type VirtAddressSpace } from "@virtspace/virt-address-space";
 import type { BridgeSlot } from "./device-slots.ts";
 
 /** What it is put together from. */

@@ -1,5 +1,5 @@
 /** What a machine's parts ask of their host: each replaceable by a binding. @module */
-import { LocalNotifier } from "@virtspace/virt-address-space";
+import { AsyncDisposableStack, LocalNotifier } from "@virtspace/virt-address-space";
 import { defaultRandom } from "@virtspace/virtio";
 import { ContainerModule } from "inversify";
 import { defaultMachineHost } from "../machine/machine-host.ts";

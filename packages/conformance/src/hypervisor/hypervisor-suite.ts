@@ -1,7 +1,15 @@
 /** What every hypervisor must do for a composer. @module */
 import { type Hypervisor, HypervisorError, type InterruptLine, type MachineEnd } from "@virtspace/hypervisor";
 import { ExitPort, loadFlat, loadMultiboot, PIT_IRQ, Pit, Uart } from "@virtspace/pc-platform";
-import { arrayBufferMemory, gpa, LocalNotifier, type MemoryProvider, type Notifier, VirtAddressSpace } from "@virtspace/virt-address-space";
+import {
+  AsyncDisposableStack,
+  arrayBufferMemory,
+  gpa,
+  LocalNotifier,
+  type MemoryProvider,
+  type Notifier,
+  VirtAddressSpace,
+} from "@virtspace/virt-address-space";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type GuestName, guestImage } from "../guest/guest-image.ts";
 import { type AccessSize, GuestCode } from "./guest-code.ts";

@@ -5,6 +5,7 @@
  *
  * @module
  */
+
 import {
   BytesFrame,
   canTake,
@@ -20,6 +21,7 @@ import {
   PortCounters,
   Segmenter,
 } from "@virtspace/network";
+import { DisposableStack } from "@virtspace/virt-address-space";
 import type { Fd } from "../fd/fd.ts";
 import type { Poller, Watch } from "../poll/poller.ts";
 

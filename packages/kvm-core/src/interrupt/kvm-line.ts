@@ -1,6 +1,6 @@
 /** A device's end of an interrupt line. @module */
 import type { InterruptLine } from "@virtspace/hypervisor";
-import type { Notifier } from "@virtspace/virt-address-space";
+import { DisposableStack, type Notifier } from "@virtspace/virt-address-space";
 import type { Wires } from "./wires.ts";
 
 /** A device's handle of a wire. */

@@ -1,6 +1,6 @@
 /** A device's end of an interrupt that is a message. @see KVM_SIGNAL_MSI, Documentation/virt/kvm/api.rst @module */
 import type { MessageInterrupt } from "@virtspace/hypervisor";
-import type { Notifier } from "@virtspace/virt-address-space";
+import { DisposableStack, type Notifier } from "@virtspace/virt-address-space";
 import type { Wires } from "./wires.ts";
 
 /** A message. It has a number of the kernel's from when a notifier is to send it. */

@@ -11,7 +11,7 @@ import {
   type MessageInterrupt,
   type VirtualMachine,
 } from "@virtspace/hypervisor";
-import type { AddressSpaceListener, VirtAddressSpace } from "@virtspace/virt-address-space";
+import { type AddressSpaceListener, DisposableStack, type VirtAddressSpace } from "@virtspace/virt-address-space";
 import { IoEventFds } from "../doorbell/io-event-fds.ts";
 import { GsiRoutes } from "../interrupt/gsi-routes.ts";
 import { KvmLine } from "../interrupt/kvm-line.ts";

@@ -1,4 +1,5 @@
 /** A machine on the engine. @module */
+
 import {
   HypervisorError,
   type InterruptLine,
@@ -10,6 +11,7 @@ import {
   type Vcpu,
   type VirtualMachine,
 } from "@virtspace/hypervisor";
+import { DisposableStack } from "@virtspace/virt-address-space";
 import type { Engine } from "../engine/engine.ts";
 import { NO_BUS } from "../engine/engine-bus.ts";
 import type { V86Host } from "../host/host.ts";

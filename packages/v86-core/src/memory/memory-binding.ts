@@ -1,6 +1,6 @@
 /** Binds an engine to a space: what the map shows of the engine's memory, and what the guest wrote to it. @module */
 import { HypervisorError } from "@virtspace/hypervisor";
-import type { FlatView, GuestAddress, VirtAddressSpace } from "@virtspace/virt-address-space";
+import { DisposableStack, type FlatView, type GuestAddress, type VirtAddressSpace } from "@virtspace/virt-address-space";
 import { Cpu } from "../engine/cpu-layout.ts";
 import { directExtent } from "./direct-extent.ts";
 import type { V86Memory } from "./v86-memory.ts";

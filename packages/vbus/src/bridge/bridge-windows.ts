@@ -1,5 +1,12 @@
 /** Where a guest reaches a bridge: a window in memory for calls, and ports for what has to be quick. @module */
-import { type GuestAddress, type IoHandler, LocalNotifier, type Notifier, type VirtAddressSpace } from "@virtspace/virt-address-space";
+import {
+  DisposableStack,
+  type GuestAddress,
+  type IoHandler,
+  LocalNotifier,
+  type Notifier,
+  type VirtAddressSpace,
+} from "@virtspace/virt-address-space";
 import { quadAt } from "../memory/guest-struct.ts";
 import { BRIDGE_MMIO_SIZE, BRIDGE_PORTS_SIZE, BridgePort, CallDesc } from "./bridge-abi.ts";
 import type { VbusBridge } from "./vbus-bridge.ts";

@@ -6,7 +6,7 @@
  */
 import { fstatSync } from "node:fs";
 import { type Fd, MemfdMemory } from "@virtspace/host-linux";
-import { type GuestAddress, type Region, tryGpa, type VirtAddressSpace } from "@virtspace/virt-address-space";
+import { DisposableStack, type GuestAddress, type Region, tryGpa, type VirtAddressSpace } from "@virtspace/virt-address-space";
 import { VhostUserError } from "../error/vhost-user-error.ts";
 import type { RegionPayload } from "../protocol/layout.ts";
 

@@ -2,7 +2,7 @@
  * The few services of the JavaScript host that a space needs once it is shared between threads: a timer for grace
  * periods and a message channel. Every host has both under the same names (Node, browsers, workers), so the default
  * finds them on the global object; `VirtAddressSpace.create({ host })` replaces them, for a test's clock say.
- * This is the one file that looks at the global object.
+ * This file and that of stacks are the ones that look at the global object.
  *
  * @module
  */
