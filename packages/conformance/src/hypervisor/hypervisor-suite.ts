@@ -1,6 +1,6 @@
 /** What every hypervisor must do for a composer. @module */
 import { type Hypervisor, HypervisorError, type InterruptLine, type MachineEnd } from "@virtspace/hypervisor";
-import { ExitPort, loadFlat, loadMultiboot, PIT_IRQ, Pit, Uart } from "@virtspace/pc-platform";
+import { AcpiPower, ExitPort, loadFlat, loadMultiboot, PIT_IRQ, Pit, POWER, Uart } from "@virtspace/pc-platform";
 import {
   AsyncDisposableStack,
   arrayBufferMemory,
@@ -445,6 +445,26 @@ export function hypervisorSuite({
     });
 
     describe("ends", () => {
+      test("a guest that turns its machine off, by ACPI, is heard; it goes no further once it is paused", async () => {
+        await using box = await trial();
+        using line = box.machine.line(POWER.irq);
+        const off = Promise.withResolvers<void>();
+        using _power = new AcpiPower({ ports: box.ports, interrupt: (up) => line.setLevel(up), onPowerOff: () => off.resolve() });
+        // PM1_CNT, the third of the registers: sleep type 5, and sleep.
+        await box.load((code) =>
+          code
+            .write(POWER.base + 4, 0x3401, 2)
+            .increment(Place.counter)
+            .haltForGood(),
+        );
+        box.machine.run();
+        await off.promise;
+        await box.machine.pause();
+        const reached = box.counter;
+        await soon(10);
+        expect([box.counter, box.machine.status]).toEqual([reached, "stopped"]);
+      });
+
       test("a fault without a handler", async () => {
         await using box = await trial();
         await box.load((code) => code.raw(0x0f, 0x0b));
