@@ -27,4 +27,13 @@ export class Turns implements VbusHost {
     }
     throw new Error("this does not come to rest");
   }
+
+  /** As {@link settle}, and lets promises come between. */
+  async settleAll(): Promise<void> {
+    for (let quiet = 0; quiet < 3; quiet++) {
+      if (this.waiting > 0) quiet = 0;
+      this.settle();
+      await Promise.resolve();
+    }
+  }
 }

@@ -97,12 +97,8 @@ export class MovingGuest implements Disposable {
   }
 
   /** Until nobody has anything to do. */
-  async settle(): Promise<void> {
-    for (let quiet = 0; quiet < 3; quiet++) {
-      if (this.turns.waiting > 0) quiet = 0;
-      this.turns.settle();
-      await Promise.resolve();
-    }
+  settle(): Promise<void> {
+    return this.turns.settleAll();
   }
 
   [Symbol.dispose](): void {
