@@ -107,11 +107,13 @@ export class QueueTrial implements Disposable {
     return tasks.length > 0;
   }
 
-  /** What lies in the guest's memory where its rings, tables and buffers are. */
+  /** What lies in the guest's memory where its rings, tables and buffers are, and at its end. */
   image(): Uint32Array {
-    const words = new Uint32Array((BORDER + MiB) / 4);
-    this.space.copyFrom(gpa(0), new Uint8Array(words.buffer));
-    return words;
+    const [start, end] = [0x14_0000, 0x1_0000];
+    const bytes = new Uint8Array(start + end);
+    this.space.copyFrom(gpa(0), bytes.subarray(0, start));
+    this.space.copyFrom(gpa(BORDER + MiB - end), bytes.subarray(start));
+    return new Uint32Array(bytes.buffer);
   }
 
   /** Fills guest memory. */
