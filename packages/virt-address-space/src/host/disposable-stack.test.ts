@@ -21,6 +21,13 @@ describe.each([
     expect(() => stack.defer(() => {})).toThrow();
   });
 
+  test.skipIf(Stack === undefined)("refuses what can't be given back, at once", () => {
+    const stack = new (Stack as DisposableStackConstructor)();
+    expect(() => stack.use({} as Disposable)).toThrow(TypeError);
+    expect(() => stack.defer(3 as never)).toThrow(TypeError);
+    stack.dispose();
+  });
+
   test.skipIf(Stack === undefined)("moves what it has to another, and goes on past what throws", () => {
     const log: string[] = [];
     const stack = new (Stack as DisposableStackConstructor)();
@@ -66,6 +73,7 @@ describe.each([
     moved.defer(async () => {
       throw new Error("four");
     });
+    expect(() => moved.use({} as Disposable)).toThrow(TypeError);
     await stack.disposeAsync();
     await expect(moved[Symbol.asyncDispose]()).rejects.toThrow("four");
     expect([log, moved.disposed]).toEqual([["three", "two", "one"], true]);

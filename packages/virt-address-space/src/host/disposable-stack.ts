@@ -13,6 +13,10 @@ function suppressing(error: unknown, suppressed: unknown): Error {
   return Object.assign(new Error("an error was suppressed while things were given back"), { name: "SuppressedError", error, suppressed });
 }
 
+function requireMethod(method: unknown, what: string): void {
+  if (typeof method !== "function") throw new TypeError(`${what} is no function: give what can be given back`);
+}
+
 /** What both stacks have. */
 class Steps {
   #steps: Step[] = [];
@@ -23,6 +27,7 @@ class Steps {
   }
 
   push(step: Step): void {
+    requireMethod(step, "a step");
     if (this.#disposed) throw new VirtAddressSpaceError("released", "this stack has given all back: make another for what comes later");
     this.#steps.push(step);
   }
@@ -47,7 +52,10 @@ export class StandInStack implements DisposableStack {
   }
 
   use<T extends Disposable | null | undefined>(value: T): T {
-    if (value !== null && value !== undefined) this.#steps.push(() => value[Symbol.dispose]());
+    if (value === null || value === undefined) return value;
+    const method = value[Symbol.dispose];
+    requireMethod(method, "what [Symbol.dispose] names");
+    this.#steps.push(() => method.call(value));
     return value;
   }
 
@@ -98,7 +106,9 @@ export class AsyncStandInStack implements AsyncDisposableStack {
   use<T extends AsyncDisposable | Disposable | null | undefined>(value: T): T {
     if (value === null || value === undefined) return value;
     const { [Symbol.asyncDispose]: later, [Symbol.dispose]: atOnce } = value as Partial<AsyncDisposable & Disposable>;
-    this.#steps.push(() => (later ?? atOnce)?.call(value));
+    const method = later ?? atOnce;
+    requireMethod(method, "what [Symbol.asyncDispose] names");
+    this.#steps.push(() => method?.call(value));
     return value;
   }
 
