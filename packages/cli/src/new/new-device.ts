@@ -38,7 +38,7 @@ export interface NewDevice {
   readonly npm: string;
 }
 
-/** The packages that a device begins with: the first is that of its bus. */
+/** The packages that a device begins with, besides that of its bus. */
 const PACKAGES = ["cli", "composition", "conformance", "virt-address-space"] as const;
 /** Only this one links to sources without looking at what those want. */
 const PNPM = "npx -y pnpm@12";

@@ -118,7 +118,7 @@ test("doctor tells what there is, and how to mend what there isn't", async () =>
   expect(findings.slice(0, 2)).toMatchObject([{ works: true, details: process.version }, { works: true }]);
   // What is missing is told with what to do.
   const remedies: Readonly<Record<string, RegExp>> = {
-    kvm: /modprobe|group|container|:/,
+    kvm: /load the module|group kvm/,
     tap: /load the module|ip tuntap add/,
     qemu: /install it/,
   };

@@ -1,5 +1,4 @@
 /** `virtspace run`: a machine from a description, its console attached. @module */
-
 import { boot, consoleLines, type HypervisorChoice, kvm, type MachineOutcome, v86 } from "@virtspace/composition";
 import { captured } from "@virtspace/network";
 import { AsyncDisposableStack } from "@virtspace/virt-address-space";

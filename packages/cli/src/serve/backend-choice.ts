@@ -1,5 +1,4 @@
 /** The network that guests are plugged into, as it is chosen on the command line. @module */
-
 import { DatagramBackend, StreamBackend, StreamListener, TapBackend } from "@virtspace/host-linux";
 import { captured, Gateway, LearningSwitch, Loopback, type NetworkBackend, Patch } from "@virtspace/network";
 import { AsyncDisposableStack } from "@virtspace/virt-address-space";
@@ -15,6 +14,8 @@ export interface BackendChoice {
   readonly pcap?: string | undefined;
   /** Told when what the network leads to went away. */
   readonly onGone: (name: string) => void;
+  /** Told where nobody who connects can be taken for now, and why. */
+  readonly onFault: (name: string, cause: unknown) => void;
   /** Told at the end where the capture lacks frames. */
   readonly onSkipped: (file: string, frames: number) => void;
 }
@@ -48,9 +49,12 @@ export function makeBackend(choice: BackendChoice): MadeBackend {
   }
 }
 
-function assemble({ backend: choice, gateway, pcap, onGone, onSkipped }: BackendChoice, stack: AsyncDisposableStack): NetworkBackend {
+function assemble(
+  { backend: choice, gateway, pcap, onGone, onFault, onSkipped }: BackendChoice,
+  stack: AsyncDisposableStack,
+): NetworkBackend {
   const network = choice === "loopback" ? new Loopback() : new LearningSwitch();
-  if (choice.startsWith(LISTEN) && choice !== LISTEN) stack.use(listenerOf(network, choice, onGone));
+  if (choice.startsWith(LISTEN) && choice !== LISTEN) stack.use(listenerOf(network, choice, { onGone, onFault }));
   else {
     const beyond = uplink(choice, onGone);
     if (beyond !== undefined) stack.use(new Patch(network, beyond));
@@ -70,8 +74,11 @@ function makeGateway(network: NetworkBackend, address: string): Gateway {
   }
 }
 
-function listenerOf(network: NetworkBackend, choice: string, onGone: (name: string) => void): StreamListener {
-  return new StreamListener(network, choice.slice(LISTEN.length), { onGone: (peer) => onGone(`${choice} (peer ${peer})`) });
+function listenerOf(network: NetworkBackend, choice: string, told: Pick<BackendChoice, "onGone" | "onFault">): StreamListener {
+  return new StreamListener(network, choice.slice(LISTEN.length), {
+    onGone: (peer) => told.onGone(`${choice} (peer ${peer})`),
+    onFault: (cause) => told.onFault(choice, cause),
+  });
 }
 
 function uplink(choice: string, onGone: (name: string) => void): NetworkBackend | undefined {

@@ -1,5 +1,4 @@
 /** What all of `virtspace serve` do alike: a device for each front-end, who joins and leaves, and the end by a signal. @module */
-
 import { type ConnectOptions, type VhostUserDevice, VhostUserServer } from "@virtspace/vhost-user";
 import { DisposableStack } from "@virtspace/virt-address-space";
 import type { DeviceRunner, Logger } from "@virtspace/virtio";

@@ -4,7 +4,7 @@ import { VirtioNet } from "@virtspace/virtio-net";
 import type { Reporter } from "../report/reporter.ts";
 import { makeBackend } from "./backend-choice.ts";
 import { type CounterRow, Rates, showCounters } from "./live-counters.ts";
-import { type ServeOptions, serveGuests, untilStopped } from "./serve-guests.ts";
+import { logTo, type ServeOptions, serveGuests, untilStopped } from "./serve-guests.ts";
 
 /** What was asked for. */
 export interface ServeNetOptions extends ServeOptions {
@@ -30,6 +30,7 @@ export async function serveNet(options: ServeNetOptions, reporter: Reporter, sig
     makeBackend({
       ...options,
       onGone: (name) => reporter.say({ event: "gone", name, text: `${name} went away: guests stay, and reach each other` }),
+      onFault: (name, cause) => logTo(reporter).error(`${name} can take nobody for now`, { cause }),
       onSkipped: (file, frames) =>
         reporter.say({
           event: "skipped",

@@ -1,5 +1,4 @@
 /** `virtspace vbus`: the tree of a machine's virtual bus, and commands to it. @module */
-
 import { compose } from "@virtspace/composition";
 import { DisposableStack } from "@virtspace/virt-address-space";
 import { descriptionIn } from "../machine/description-file.ts";

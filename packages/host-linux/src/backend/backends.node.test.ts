@@ -9,6 +9,7 @@ import {
   EventFd,
   EventLoopPoller,
   type HostBackendOptions,
+  type Poller,
   SocketType,
   StreamBackend,
   StreamListener,
@@ -298,6 +299,16 @@ describe("a stream's listener", () => {
     listener[Symbol.dispose]();
     await until("the first's end", () => first.receive(new Uint8Array(1))?.length === 0);
     expect(existsSync(listener.path)).toBe(false);
+  });
+
+  test("a poller that can't wait leaves no path", () => {
+    const broken: Poller = {
+      watch() {
+        throw new Error("no more watches");
+      },
+    };
+    expect(() => new StreamListener(new LearningSwitch(), folder.at("net"), { poller: broken })).toThrow("no more watches");
+    expect(existsSync(folder.at("net"))).toBe(false);
   });
 
   test("says that nobody can be taken, and takes him when there is room", async () => {

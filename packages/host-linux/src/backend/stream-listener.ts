@@ -42,7 +42,12 @@ export class StreamListener implements Disposable {
     this.#options = options;
     this.#poller = poller;
     this.#listener = UnixListener.listen(path, { mode });
-    this.#watch = poller.watch(this.#listener, { readable: true }, () => this.#accept());
+    try {
+      this.#watch = poller.watch(this.#listener, { readable: true }, () => this.#accept());
+    } catch (error) {
+      this.#listener[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /** Where it listens. */

@@ -1,5 +1,4 @@
 /** A machine on the engine. @module */
-
 import {
   HypervisorError,
   type InterruptLine,
