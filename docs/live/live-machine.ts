@@ -65,8 +65,8 @@ export class LiveMachine implements AsyncDisposable {
     const network = new LearningSwitch();
     const gateway = stack.use(new Gateway(network, { address: "10.0.2.2" }));
     const card = stack.use(new VirtioNet({ backend: captured(network, witness), mac: "52:54:00:12:34:56" }));
-    stack.use(memory.bind({ name: card.name }));
-    const transport = stack.use(new VirtioMmio({ space: memory, base: CARD, device: card, interrupt: (up) => interrupt.setLevel(up) }));
+    const space = stack.use(await VirtAddressSpace.attach(memory.descriptor({ scope: "thread" }), { name: card.name }));
+    const transport = stack.use(new VirtioMmio({ space, base: CARD, device: card, interrupt: (up) => interrupt.setLevel(up) }));
     const commandLine = `net ping=8 udp=100000 virtio_mmio.device=4K@0x${CARD.toString(16)}:${CARD_IRQ}`;
     await vm.vcpus[0]?.setRegisters(loadMultiboot(memory, guestImage("net"), { commandLine }));
     void vm.ended.then(({ reason }) => onEnd(`the machine ended: ${reason}`));

@@ -44,6 +44,18 @@ test("the memory stays until the last holder lets go", () => {
   // #endregion pinned
 });
 
+test("somebody in the same thread has it by a descriptor too", async () => {
+  // #region beside
+  using space = VirtAddressSpace.create({ name: "guest" });
+  space.map({ name: "ram", base: gpa(0), memory: arrayBufferMemory(MiB) }); // memory that stays in its thread
+  const descriptor = space.descriptor({ scope: "thread" });
+
+  using device = await VirtAddressSpace.attach(descriptor, { name: "entropy" });
+  device.writeU32(gpa(0x1000), 42);
+  expect([space.readU32(gpa(0x1000)), space.holders]).toEqual([42, ["its creator", "entropy"]]);
+  // #endregion beside
+});
+
 test("a window stands at the same guest address in the new place", async () => {
   // #region migration
   const here = VirtAddressSpace.create({ name: "here" });

@@ -38,13 +38,13 @@ export async function bootInPage(wasm: Uint8Array, onConsole: (byte: number) => 
   stack.use(new Pit({ ports, interrupt: () => timer.pulse() }));
   stack.use(new ExitPort({ ports, onExit: left.resolve }));
 
-  // The card sees the guest's memory, a line and a network: it does not know that this is a page.
+  // The card is passed the guest's memory by a descriptor, a line and a network: it does not know that this is a page.
   const network = new LearningSwitch();
   const gateway = stack.use(new Gateway(network, { address: "10.0.2.2" }));
   const card = stack.use(new VirtioNet({ backend: network, mac: "52:54:00:12:34:56" }));
   const line = stack.use(machine.line(CARD_IRQ));
-  stack.use(memory.bind({ name: card.name }));
-  stack.use(new VirtioMmio({ space: memory, base: CARD, device: card, interrupt: (up) => line.setLevel(up) }));
+  const space = stack.use(await VirtAddressSpace.attach(memory.descriptor({ scope: "thread" }), { name: card.name }));
+  stack.use(new VirtioMmio({ space, base: CARD, device: card, interrupt: (up) => line.setLevel(up) }));
 
   const commandLine = `net ping=4 udp=100 exit virtio_mmio.device=4K@0x${CARD.toString(16)}:${CARD_IRQ}`;
   await machine.vcpus[0]?.setRegisters(loadMultiboot(memory, guestImage("net"), { commandLine }));

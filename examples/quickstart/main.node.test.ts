@@ -14,7 +14,7 @@ test.for([
   const { status, stdout, stderr } = run("--hypervisor", name);
   expect([status, stderr]).toEqual([0, ""]);
   const lines = stdout.split("\n");
-  expect(lines).toContain(`quickstart is held by its creator, ${name}, quickstart's bus, net`);
+  expect(lines).toContain(`quickstart, passed by descriptor, is held by its creator, ${name}, quickstart's bus, net`);
   const gatewayIs = expect.stringMatching(/gateway is at ([0-9a-f]{2}:?){6}$/);
   const pings = (prefix: string): string[] => [1, 2, 3, 4].map((n) => `  | ${prefix}ping ${n}: answered`);
   expect(lines.filter((line) => line.startsWith("  |"))).toEqual([

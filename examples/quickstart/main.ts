@@ -37,7 +37,7 @@ try {
   const { memory, ports, hypervisor } = machine;
   console.log(`a machine on ${hypervisor.name}, put together in ${Math.round(performance.now() - begun)} ms`);
   for (const space of [memory, ports]) {
-    console.log(`${space.name} is held by ${space.holders.join(", ")}`);
+    console.log(`${space.name}, passed by descriptor, is held by ${space.holders.join(", ")}`);
     for (const { start, end, region } of space.view().ranges)
       console.log(`  ${hex(start)} - ${hex(end - 1)}  ${region.kind.padEnd(3)}  ${region.name}`);
   }

@@ -27,6 +27,13 @@ import { AttachedSpace, type AttachedSpaceParts } from "./sharing/attached-space
 import { type DescriptorOptions, type SpaceDescriptor, takeDescriptor } from "./sharing/descriptor.ts";
 import { Openers } from "./sharing/openers.ts";
 import { PortLink, type SpaceLink, type SynchronousReceive } from "./sharing/space-link.ts";
+import {
+  isThreadDescriptor,
+  makeThreadDescriptor,
+  type ThreadDescriptor,
+  type ThreadDescriptorOptions,
+  takeThreadDescriptor,
+} from "./sharing/thread-descriptor.ts";
 import { loadState, type RestoreParts, readState } from "./state/restore.ts";
 import { save } from "./state/save.ts";
 import { damaged } from "./state/state-format.ts";
@@ -111,10 +118,16 @@ export class VirtAddressSpace extends MemoryAccess implements Disposable {
    * Attaches a space that another thread described. The space is the same: later changes of its map reach this one, and
    * what is unmapped there stays allocated until this thread has let go.
    *
+   * A descriptor with the scope `thread` gives a further holder of what its thread has; of the options its name counts.
+   *
    * @throws {@link VirtAddressSpaceError} `foreign-descriptor`, `descriptor-version`, `already-attached`,
    *   `stale-descriptor`, `released`, `not-shareable`, `attach-timeout`, `orphaned`; what an opener of memory threw
    */
-  static async attach(descriptor: SpaceDescriptor, options: AttachDescriptorOptions = {}): Promise<VirtAddressSpace> {
+  static async attach(descriptor: SpaceDescriptor | ThreadDescriptor, options: AttachDescriptorOptions = {}): Promise<VirtAddressSpace> {
+    if (isThreadDescriptor(descriptor)) {
+      const { role, holder } = takeThreadDescriptor(descriptor);
+      return new VirtAddressSpace(role, options.name ?? holder ?? "a holder");
+    }
     const { control, slot } = takeDescriptor(descriptor);
     const { receive, host = defaultHost } = options;
     const link = new PortLink(descriptor.port, { receive, lifelines: host.lifelines });
@@ -372,8 +385,15 @@ export class VirtAddressSpace extends MemoryAccess implements Disposable {
    * @throws {@link VirtAddressSpaceError} `not-shareable`, `unsupported` (no SharedArrayBuffer), `busy`, `released`,
    *   `not-owner`
    */
-  descriptor(options: DescriptorOptions = {}): SpaceDescriptor {
-    return this.#role.descriptor(options);
+  descriptor(options?: DescriptorOptions): SpaceDescriptor;
+  /**
+   * The space as a value for somebody in this thread, whatever its memory is. Good for one attach.
+   *
+   * @throws {@link VirtAddressSpaceError} `released`
+   */
+  descriptor(options: ThreadDescriptorOptions): ThreadDescriptor;
+  descriptor(options: DescriptorOptions | ThreadDescriptorOptions = {}): SpaceDescriptor | ThreadDescriptor {
+    return options.scope === "thread" ? makeThreadDescriptor(this.#role, options.holder) : this.#role.descriptor(options);
   }
 
   /**

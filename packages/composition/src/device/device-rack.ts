@@ -10,6 +10,7 @@ import { AsyncDisposableStack, type Notifier, type VirtAddressSpace } from "@vir
 import { type VirtioHost, VirtioMmio } from "@virtspace/virtio";
 import type { Newable } from "inversify";
 import { CompositionError } from "../machine/composition-error.ts";
+import { passSpace } from "../machine/pass-space.ts";
 import type { DeviceSlots } from "./device-slots.ts";
 import type { MachineBus } from "./machine-bus.ts";
 import type {
@@ -74,7 +75,7 @@ export class DeviceRack implements AsyncDisposable {
    */
   async add(plugin: MachineDevice): Promise<AttachedDevice> {
     await using stack = new AsyncDisposableStack();
-    const attached = plugin.bus === "vbus" ? this.#onBus(plugin, stack) : this.#atAddress(plugin, stack);
+    const attached = plugin.bus === "vbus" ? this.#onBus(plugin, stack) : await this.#atAddress(plugin, stack);
     this.#entries.push({ attached, stack: stack.move() });
     return attached;
   }
@@ -97,18 +98,18 @@ export class DeviceRack implements AsyncDisposable {
     for (const entry of this.#entries.splice(0)) stack.use(entry.stack);
   }
 
-  #atAddress(plugin: MachineVirtioDevice, stack: AsyncDisposableStack): AttachedVirtioDevice {
+  async #atAddress(plugin: MachineVirtioDevice, stack: AsyncDisposableStack): Promise<AttachedVirtioDevice> {
     const { memory, vm, slots, surroundings, host, notifier, make } = this.#options;
     const slot = slots.take();
     stack.defer(() => slots.free(slot));
     const device = named(plugin, () => ("injected" in plugin ? make(plugin.injected) : plugin.create(surroundings)));
     if (typeof device?.startQueue !== "function") throw failed(plugin, "it made no device: return one from create");
     stack.defer(() => this.#stop(plugin.name, device as Partial<Disposable & AsyncDisposable>));
-    stack.use(memory.bind({ name: plugin.name }));
+    const space = stack.use(await passSpace(memory, plugin.name));
     const line = stack.use(vm.line(slot.irq));
     const interrupt = (up: boolean): void => line.setLevel(up);
     const { log } = surroundings;
-    const transport = stack.use(new VirtioMmio({ space: memory, base: slot.base, device, interrupt, log, host, notifier }));
+    const transport = stack.use(new VirtioMmio({ space, base: slot.base, device, interrupt, log, host, notifier }));
     return { bus: "virtio", name: plugin.name, ...slot, device, transport };
   }
 

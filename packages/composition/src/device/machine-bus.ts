@@ -18,7 +18,7 @@ import type { BridgeSlot } from "./device-slots.ts";
 export interface MachineBusOptions {
   /** The machine's name. */
   readonly machine: string;
-  /** The guest's memory. */
+  /** The guest's memory, as it was passed to this bus. */
   readonly memory: VirtAddressSpace;
   /** The guest's ports. */
   readonly ports: VirtAddressSpace;
@@ -61,7 +61,6 @@ export class MachineBus implements Disposable {
     using stack = new DisposableStack();
     this.bus = new Vbus({ name: `${machine}'s bus`, onFault });
     const line = stack.use(vm.line(slot.irq));
-    stack.use(memory.bind({ name: this.bus.name }));
     // An edge: the queue's signal says whether the guest has heard of it, so none comes twice, and none is lost.
     const { bus } = this;
     this.bridge = stack.use(new VbusBridge({ bus, memctx: new VbusMemctx(memory), host, interrupt: () => line.pulse() }));

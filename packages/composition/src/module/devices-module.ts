@@ -5,6 +5,7 @@ import { DeviceRack } from "../device/device-rack.ts";
 import { DeviceSlots } from "../device/device-slots.ts";
 import { MachineBus } from "../device/machine-bus.ts";
 import { bindingError } from "../machine/binding-error.ts";
+import { passSpace } from "../machine/pass-space.ts";
 import { Service } from "../machine/services.ts";
 
 /** Slots, bus and rack. @param container - the machine's: it makes devices whose classes have things injected */
@@ -13,9 +14,10 @@ export function devicesModule(container: Container): ContainerModule {
     bind(Service.Slots).toConstantValue(new DeviceSlots());
     bind(Service.Bus)
       .toResolvedValue(
-        ({ name: machine = "machine", devices = [], vbus = devices.some(({ bus }) => bus === "vbus") }, ...parts) => {
+        async ({ name: machine = "machine", devices = [], vbus = devices.some(({ bus }) => bus === "vbus") }, ...parts) => {
           if (!vbus) return undefined;
-          const [memory, ports, vm, slots, host, notifier, log, teardown] = parts;
+          const [space, ports, vm, slots, host, notifier, log, teardown] = parts;
+          const memory = teardown.use(await passSpace(space, `${machine}'s bus`));
           const onFault = ({ name, cause }: VbusFault): void => log.error(`${name} failed`, { cause });
           const bus = teardown.use(new MachineBus({ machine, memory, ports, vm, host, notifier, onFault, slot: slots.takeBridge() }));
           if (typeof vbus === "function") vbus(bus.admin);

@@ -1,6 +1,7 @@
 /** The spaces of a machine, and the hypervisor that runs from them. @module */
 import { GiB, gpa, type MemoryProvider, VirtAddressSpace } from "@virtspace/virt-address-space";
 import { ContainerModule } from "inversify";
+import { passSpace } from "../machine/pass-space.ts";
 import { Service } from "../machine/services.ts";
 
 const PORTS = 0x1_0000;
@@ -41,8 +42,12 @@ export function engineModule(): ContainerModule {
       .inSingletonScope();
     bind(Service.Machine)
       .toResolvedValue(
-        async ({ vcpus = 1 }, hypervisor, memory, ports, teardown) =>
-          teardown.use(await hypervisor.createMachine({ memory, ports, vcpus })),
+        async ({ vcpus = 1 }, hypervisor, space, portSpace, teardown) => {
+          // As with a file descriptor: who binds to a space has a hold of its own, and this end is closed.
+          using memory = await passSpace(space, hypervisor.name);
+          using ports = await passSpace(portSpace, hypervisor.name);
+          return teardown.use(await hypervisor.createMachine({ memory, ports, vcpus }));
+        },
         [Service.Description, Service.Hypervisor, Service.Memory, Service.Ports, Service.Teardown],
       )
       .inSingletonScope();

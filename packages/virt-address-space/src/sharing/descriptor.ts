@@ -40,6 +40,8 @@ export type Transferable = ArrayBuffer;
 
 /** How a descriptor is issued. */
 export interface DescriptorOptions extends BroughtOpeners {
+  /** How far it goes: to the threads of this process. */
+  readonly scope?: "process";
   /** What the holder is called in errors until it names itself. */
   readonly holder?: string;
   /** Whether regions that can't leave this thread may be part of the map that the holder sees, where it can't reach them. */

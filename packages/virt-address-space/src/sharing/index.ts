@@ -9,3 +9,4 @@ export {
   type SpaceLink,
   type SynchronousReceive,
 } from "./space-link.ts";
+export type { ThreadDescriptor, ThreadDescriptorOptions } from "./thread-descriptor.ts";
