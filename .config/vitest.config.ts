@@ -11,6 +11,12 @@ import { fuzzTimeout } from "./fuzz/runs.ts";
 
 const root = join(import.meta.dirname, "..");
 
+/**
+ * A machine that is busy with something else breaks limits of time: what fails is tried again, and the report says so. What a fuzzer
+ * found is not: it would look elsewhere.
+ */
+const retry = { count: 2, condition: /^(?!Property failed)/ };
+
 function inChromium(executablePath: string): TestProjectConfiguration {
   // SharedArrayBuffer exists only in a page that is isolated from others.
   const headers = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
@@ -19,6 +25,7 @@ function inChromium(executablePath: string): TestProjectConfiguration {
     server: { headers },
     test: {
       name: "chromium",
+      retry,
       // After the others: a browser takes what processors there are, and tests of time beside it would measure it.
       sequence: { groupOrder: 1 },
       include: ["packages/*/src/**/*.test.ts", "docs/samples/**/*.test.ts", "examples/first-device/device.test.ts"],
@@ -43,6 +50,7 @@ const inNode: TestProjectConfiguration = {
   root,
   test: {
     name: "node",
+    retry,
     include: ["{packages,examples,docs,.config}/**/*.test.ts"],
     exclude: ["**/*.{browser,guest}.test.ts", "**/node_modules/**", "**/dist/**"],
     testTimeout: fuzzTimeout,

@@ -147,6 +147,11 @@ function withSockets(command: Command): Command {
     .option("--connect", "connect to front-ends that listen there, again and again", false)
     .addOption(new Option("--uid <user>", "serve only processes of this user").argParser(wholeNumber(0, 2 ** 32 - 2)))
     .option("--no-journal", "don't keep in PATH.rings where rings stand: after a crash packed rings hang then")
+    .addOption(
+      new Option("--poll-us <microseconds>", "look for more so long before waiting: faster answers, and a processor used meanwhile")
+        .default(0)
+        .argParser(wholeNumber(0, 1_000_000)),
+    )
     .addOption(new Option("--interval <seconds>", "how often counters are shown").default(1).argParser(wholeNumber(1, 3600)))
     .option("--unsealed", "take memory that its owner can shrink, and end this process by that", false)
     .option("--json", "say what happens as an object a line", false);

@@ -17,6 +17,8 @@ export interface ServeOptions {
   readonly interval: number;
   /** Whether it is written down beside the socket what devices took from rings. */
   readonly journal: boolean;
+  /** How long queues look for more before they wait, microseconds. */
+  readonly pollUs: number;
 }
 
 /** What is served. */
@@ -39,7 +41,7 @@ export interface ServedSockets extends Disposable {
 
 /** Serves at all the paths. Throws what `VhostUserServer` does, with nothing left open. */
 export function serveGuests<D extends VhostUserDevice>(options: ServeOptions, reporter: Reporter, served: Served<D>): ServedSockets {
-  const { socket: paths, connect, uid, unsealed, journal } = options;
+  const { socket: paths, connect, uid, unsealed, journal, pollUs } = options;
   using stack = new DisposableStack();
   const names = new WeakMap<VhostUserDevice, string>();
   const log = logTo(reporter);
@@ -50,6 +52,7 @@ export function serveGuests<D extends VhostUserDevice>(options: ServeOptions, re
       log,
       sessionLog: (device) => logTo(reporter, `${names.get(device)}: `),
       unsealed,
+      pollMicroseconds: pollUs,
       ...(uid !== undefined && { uid }),
       ...(journal && { journal: `${path}.rings` }),
       device: () => {

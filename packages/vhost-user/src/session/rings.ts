@@ -33,6 +33,8 @@ export interface RingsOwner {
   readonly poller: Poller;
   readonly log: Logger;
   readonly tables: RingTables;
+  /** How long a queue looks for more after a buffer, microseconds. */
+  readonly pollMicroseconds: number;
   /** Whether the driver's notifications may come by messages. */
   kicksInBand(): boolean;
   /** A ring without a descriptor for interrupts has one. */
@@ -66,6 +68,7 @@ export class Rings implements Disposable {
     this.runner = new DeviceRunner(device, {
       space: owner.space,
       log: owner.log,
+      pollMicroseconds: owner.pollMicroseconds,
       interrupt: (index) => this.#interrupt(index),
       configChanged: () => owner.configChanged(),
       // There is no message for it: each ring says that it has an error, and the status says it to whoever asks.

@@ -33,6 +33,8 @@ export interface SessionParts {
   readonly unsealed: boolean;
   /** Where to write down what is in flight, if the front-end keeps no tables of it. */
   readonly files: RingFiles | undefined;
+  /** How long a queue looks for more after a buffer, microseconds. */
+  readonly pollMicroseconds: number;
   /** The session has ended; an error where the peer did something wrong. */
   ended(error: Error | undefined): void;
 }
@@ -76,7 +78,7 @@ export class Session implements Disposable {
   #open = true;
 
   constructor(parts: SessionParts) {
-    const { socket, device, poller, log, unsealed, files } = parts;
+    const { socket, device, poller, log, unsealed, files, pollMicroseconds } = parts;
     this.#parts = parts;
     this.#memory = new PeerMemory(this.space, unsealed);
     this.#log = new MigrationLog(this.space, unsealed);
@@ -88,6 +90,7 @@ export class Session implements Disposable {
       poller,
       log,
       tables: this.#tables,
+      pollMicroseconds,
       kicksInBand: () => this.#protocol.has(ProtocolFeature.InbandNotifications),
       callInBand: (index) => this.#tell("VRING_CALL", ProtocolFeature.InbandNotifications, { index, num: 0 }),
       errorInBand: (index) => this.#tell("VRING_ERR", ProtocolFeature.InbandNotifications, { index, num: 0 }),

@@ -3,9 +3,10 @@ import { describe, expect, test } from "vitest";
 import { type Chain, VirtioError } from "../index.ts";
 import { BUFFERS, kinds, QueueTrial } from "./queue-scenarios.ts";
 
-const offer = (trial: QueueTrial, count: number): void => {
+/** @returns whether the queue wants to be notified of them */
+const offer = (trial: QueueTrial, count: number): boolean => {
   for (let i = 0; i < count; i++) trial.driver.add([], [{ address: (BUFFERS + 64 * i) as never, length: 8 }]);
-  trial.driver.publish();
+  return trial.driver.publish();
 };
 const back = (trial: QueueTrial): number => {
   let count = 0;
@@ -49,6 +50,42 @@ describe.each(kinds)("%s", (_, features) => {
     offer(trial, 1);
     trial.queue.kick();
     expect([tries, back(trial)]).toEqual([2, 1]);
+  });
+
+  test("a queue that looks for more takes what comes with no notification, for so long, and asks for one then", () => {
+    using trial = new QueueTrial(features, 8);
+    trial.pollMicroseconds = 50;
+    trial.open(trial.queue.stop());
+    const batches: number[] = [];
+    let batch = 0;
+    trial.queue.serve(
+      () => {
+        batch++;
+      },
+      { batchEnd: () => batches.push(batch) },
+    );
+    while (trial.turn());
+    expect(offer(trial, 1)).toBe(true);
+    trial.queue.kick();
+    expect([batches.at(-1), back(trial), trial.interrupts]).toEqual([1, 1, 1]);
+
+    // Each buffer begins the time anew, and turns in which nothing came cost nobody anything.
+    const quiet = batches.length;
+    for (let each = 2; each <= 4; each++) {
+      trial.time += 0.04;
+      expect([offer(trial, 1), trial.turn(), trial.turn()]).toEqual([false, true, true]);
+      expect([batch, back(trial)]).toEqual([each, 1]);
+    }
+    expect([batches.length - quiet, trial.queue.counters.kicks]).toEqual([3, 1]);
+
+    trial.time += 0.05;
+    expect([trial.turn(), trial.turn()]).toEqual([true, false]);
+    expect([offer(trial, 1), trial.turn(), back(trial)]).toEqual([true, false, 0]);
+    trial.queue.kick();
+    expect([batch, back(trial)]).toEqual([5, 1]);
+    // One that is stopped while it looks does not go on.
+    trial.queue.stop();
+    expect([trial.turn(), trial.turn(), trial.faults]).toEqual([true, false, []]);
   });
 
   test("buffers are put back, newest first, round the end of the ring, and taken again", () => {

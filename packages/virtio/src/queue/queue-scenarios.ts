@@ -33,6 +33,10 @@ export class QueueTrial implements Disposable {
   readonly faults: RingFault[] = [];
   readonly failures: unknown[] = [];
   interrupts = 0;
+  /** What the queue takes for the time, milliseconds. */
+  time = 0;
+  /** How long queues that are opened from now on look for more, microseconds. */
+  pollMicroseconds = 0;
   /** What an interrupt leads to. */
   onInterrupt: () => void = () => {};
   queue: Virtqueue;
@@ -44,7 +48,7 @@ export class QueueTrial implements Disposable {
       this.#timers.add(task);
       return { [Symbol.dispose]: () => void this.#timers.delete(task) };
     },
-    now: () => 0,
+    now: () => this.time,
   };
 
   /** @param space - a guest's memory of one's own */
@@ -94,6 +98,7 @@ export class QueueTrial implements Disposable {
       faulted: (fault) => this.faults.push(fault),
       failed: (_, cause) => this.failures.push(cause),
       host: this.#host,
+      pollMicroseconds: this.pollMicroseconds,
     });
     if (!(queue instanceof Virtqueue)) throw new Error(`the queue could not be opened: ${queue.code}`);
     this.queue = queue;

@@ -1,6 +1,7 @@
 /**
  * The loop that calls a device's handler for each buffer: when the driver notifies, within a budget for each turn of the event
- * loop, and with notifications off while it runs.
+ * loop, and with notifications off while it runs. It may go on looking for a while after the last buffer: a driver that comes
+ * again meanwhile need not notify, and nobody has to wake.
  *
  * @module
  */
@@ -36,8 +37,11 @@ export interface ServedQueue {
 export class QueueServer {
   readonly #queue: ServedQueue;
   readonly #host: VirtioHost;
+  /** How long it looks for more after a buffer, milliseconds. */
+  readonly #pollMilliseconds: number;
   /** Told what a handler threw: that must not end the loop. */
   readonly #failed: (cause: unknown) => void;
+  #pollUntil = 0;
   #handler: ChainHandler | undefined;
   #batchEnd: (() => void) | undefined;
   #budget = 0;
@@ -50,9 +54,10 @@ export class QueueServer {
   /** Whether it found room again while it said that it has none. */
   #resumed = false;
 
-  constructor(queue: ServedQueue, host: VirtioHost, failed: (cause: unknown) => void) {
+  constructor(queue: ServedQueue, host: VirtioHost, pollMicroseconds: number, failed: (cause: unknown) => void) {
     this.#queue = queue;
     this.#host = host;
+    this.#pollMilliseconds = pollMicroseconds / 1000;
     this.#failed = failed;
   }
 
@@ -108,12 +113,16 @@ export class QueueServer {
     const queue = this.#queue;
     queue.ignoreKicks();
     for (let left = this.#budget; ; ) {
+      const before = left;
       for (; left > 0; left--) {
         const chain = queue.pop();
         if (chain === undefined) break;
         this.#handle(handler, chain);
         if (this.#paused) break;
       }
+      const served = left < before;
+      if (served) this.#pollUntil = this.#now() + this.#pollMilliseconds;
+      else if (this.#looksOn()) return;
       this.#endBatch();
       queue.flush();
       if (this.#paused) return;
@@ -122,9 +131,22 @@ export class QueueServer {
         this.#later();
         return;
       }
+      if (served && this.#looksOn()) return;
       if (!queue.askForKicks()) return;
       queue.ignoreKicks();
     }
+  }
+
+  /** Looks again in a later turn, as long as another buffer may follow the last one. @returns whether it does */
+  #looksOn(): boolean {
+    if (this.#now() >= this.#pollUntil) return false;
+    this.#later();
+    return true;
+  }
+
+  /** The time, where it matters. */
+  #now(): number {
+    return this.#pollMilliseconds === 0 ? 0 : this.#host.now();
   }
 
   #endBatch(): void {

@@ -32,6 +32,8 @@ export interface QueueOwner {
   failed?(queue: number, cause: unknown): void;
   /** The services of the host; those that are there, unless given. */
   readonly host?: VirtioHost;
+  /** How long a queue that is served looks for more after a buffer before it waits for a notification, microseconds; 0 unless given. */
+  readonly pollMicroseconds?: number;
 }
 
 /** What a queue has done. */
@@ -104,7 +106,7 @@ export abstract class Virtqueue {
     this.#inOrder = features.has(VirtioFeature.InOrder);
     this.#owner = owner;
     const host = owner.host ?? defaultVirtioHost;
-    this.#server = new QueueServer(this, host, (cause) => owner.failed?.(index, cause));
+    this.#server = new QueueServer(this, host, owner.pollMicroseconds ?? 0, (cause) => owner.failed?.(index, cause));
     this.#moderator = new InterruptModerator(host, () => this.#interrupt());
     this.#access = owner.space.access();
     this.walker = new ChainWalker(this.#access, size);
