@@ -25,9 +25,11 @@ export class HelperProgram implements AsyncDisposable {
   /** What it said last, on both of its outputs. */
   said = "";
   readonly #child: ChildProcess;
+  readonly #closed: Promise<unknown>;
 
   private constructor(words: readonly string[], lifetime: number) {
     this.#child = spawnBound(words, lifetime);
+    this.#closed = once(this.#child, "close");
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding("utf8").on("data", (chunk: string) => {
         this.said = (this.said + chunk).slice(-2000);
@@ -61,6 +63,11 @@ export class HelperProgram implements AsyncDisposable {
 
   resume(): void {
     this.#child.kill("SIGCONT");
+  }
+
+  /** Resolves when it has ended by itself, or by its time, and has said all. */
+  async ended(): Promise<void> {
+    await this.#closed;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -38,13 +38,13 @@ const LIBRARIES = ["libc.so.6", "libm.so.6", "libmnl.so.0", "libblkid.so.1", ...
 const LINKER = "ld-linux-x86-64.so.2";
 
 /** Where a package's file lies: Debian 13 has moved everything below usr. */
-function find(root: string, pattern: string): string {
+export function find(root: string, pattern: string): string {
   const [found] = globSync([`usr/${pattern}`, pattern], { cwd: root });
   if (found === undefined) throw new Error(`Debian's packages have no ${pattern}`);
   return join(root, found);
 }
 
-const busyboxIn = (root: string): string => find(root, "bin/busybox");
+export const busyboxIn = (root: string): string => find(root, "bin/busybox");
 
 /** As depmod writes it, for modprobe: each module with all that it needs, the nearest first. */
 function dependencies(modules: readonly KernelModule[]): string {

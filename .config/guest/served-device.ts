@@ -10,6 +10,8 @@ const LIFETIME = 300_000;
 
 /** A device that guests can have. */
 export interface ServedDevice extends AsyncDisposable {
+  /** Where it listens. */
+  readonly socket: string;
   /** What the command said last. */
   readonly said: string;
   /** Kills the command, in the midst of whatever it does, and starts it anew at the same place. */
@@ -36,6 +38,7 @@ export async function servedDevice(
   const start = (): Promise<HelperProgram> => HelperProgram.start(words, LIFETIME, (said) => said.includes("listening at"));
   let program = await start();
   return {
+    socket,
     get said() {
       return program.said;
     },

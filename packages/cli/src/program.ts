@@ -153,6 +153,7 @@ function withSockets(command: Command): Command {
         .argParser(wholeNumber(0, 1_000_000)),
     )
     .addOption(new Option("--interval <seconds>", "how often counters are shown").default(1).argParser(wholeNumber(1, 3600)))
+    .option("--no-packed", "don't offer packed rings, which a front-end may take and begin as split ones (User Mode Linux)")
     .option("--unsealed", "take memory that its owner can shrink, and end this process by that", false)
     .option("--json", "say what happens as an object a line", false);
 }

@@ -33,6 +33,8 @@ export function openCapture(path: string, stack: AsyncDisposableStack, { onGone,
   file.on("error", (error) => onGone(`${path}: ${error.message}`));
   stack.defer(() => new Promise<void>((resolve) => file.end(() => resolve())));
   const writer = new PcapngWriter((bytes) => void (file.writable && file.write(bytes)), {
+    // The wall clock to the microsecond, as far as the host has it.
+    now: () => performance.timeOrigin + performance.now(),
     hasRoom: () => file.writableLength < MOST_UNWRITTEN_BYTES,
   });
   stack.defer(() => {

@@ -1,7 +1,7 @@
 /** What all of `virtspace serve` do alike: a device for each front-end, who joins and leaves, and the end by a signal. @module */
 import { type ConnectOptions, type VhostUserDevice, VhostUserServer } from "@virtspace/vhost-user";
 import { DisposableStack } from "@virtspace/virt-address-space";
-import type { DeviceRunner, Logger } from "@virtspace/virtio";
+import { type DeviceRunner, FeatureSet, type Logger, VirtioFeature } from "@virtspace/virtio";
 import type { Reporter } from "../report/reporter.ts";
 
 /** What was asked for, whatever is served. */
@@ -19,6 +19,8 @@ export interface ServeOptions {
   readonly journal: boolean;
   /** How long queues look for more before they wait, microseconds. */
   readonly pollUs: number;
+  /** Whether packed rings are offered. */
+  readonly packed: boolean;
 }
 
 /** What is served. */
@@ -41,7 +43,7 @@ export interface ServedSockets extends Disposable {
 
 /** Serves at all the paths. Throws what `VhostUserServer` does, with nothing left open. */
 export function serveGuests<D extends VhostUserDevice>(options: ServeOptions, reporter: Reporter, served: Served<D>): ServedSockets {
-  const { socket: paths, connect, uid, unsealed, journal, pollUs } = options;
+  const { socket: paths, connect, uid, unsealed, journal, pollUs, packed } = options;
   using stack = new DisposableStack();
   const names = new WeakMap<VhostUserDevice, string>();
   const log = logTo(reporter);
@@ -53,6 +55,7 @@ export function serveGuests<D extends VhostUserDevice>(options: ServeOptions, re
       sessionLog: (device) => logTo(reporter, `${names.get(device)}: `),
       unsealed,
       pollMicroseconds: pollUs,
+      ...(!packed && { withheld: FeatureSet.of(VirtioFeature.RingPacked) }),
       ...(uid !== undefined && { uid }),
       ...(journal && { journal: `${path}.rings` }),
       device: () => {

@@ -135,9 +135,13 @@ export function writePayload(layout: Layout, payload: Readonly<Record<string, un
   return bytes;
 }
 
-/** The regions of a table. @returns undefined where there are not as many as it says */
+/**
+ * The regions of a table. Some front-ends (User Mode Linux) send a table of a fixed length, with room behind those that count.
+ *
+ * @returns undefined where there are fewer than it says
+ */
 export function readRegions({ count, regions }: PayloadOf<"memoryTable">): RegionPayload[] | undefined {
-  if (regions.length !== count * REGION_BYTES) return undefined;
+  if (regions.length % REGION_BYTES !== 0 || regions.length < count * REGION_BYTES) return undefined;
   return Array.from(
     { length: count },
     (_, i) => readPayload(REGION, regions.subarray(i * REGION_BYTES, (i + 1) * REGION_BYTES)) as unknown as RegionPayload,

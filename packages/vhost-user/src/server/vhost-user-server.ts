@@ -6,7 +6,7 @@
  */
 import { EventLoopPoller, HostLinuxError, type Poller, UnixListener, UnixSocket, type Watch } from "@virtspace/host-linux";
 import type { VirtAddressSpace } from "@virtspace/virt-address-space";
-import { type DeviceRunner, type Logger, silentLogger } from "@virtspace/virtio";
+import { type DeviceRunner, FeatureSet, type Logger, silentLogger } from "@virtspace/virtio";
 import { VhostUserError } from "../error/vhost-user-error.ts";
 import { closeRingDirectory, openRingDirectory, RingFiles } from "../inflight/ring-files.ts";
 import { Session } from "../session/session.ts";
@@ -56,6 +56,11 @@ export interface ServeOptions {
    * become shorter, and a processor is used as long as there is traffic.
    */
   readonly pollMicroseconds?: number;
+  /**
+   * Features that are not offered, whatever the device and its queues can do: for front-ends that take what they can't do. None
+   * unless given.
+   */
+  readonly withheld?: FeatureSet;
   /** A front-end has come. */
   readonly onJoin?: (guest: Guest) => void;
   /** A front-end is gone; with an error where it did something wrong. */
@@ -156,7 +161,7 @@ export class VhostUserServer implements Disposable {
   }
 
   #begin(socket: UnixSocket): void {
-    const { uid, device: make, unsealed = false, journal, pollMicroseconds = 0, onJoin } = this.#options;
+    const { uid, device: make, unsealed = false, journal, pollMicroseconds = 0, withheld = FeatureSet.none, onJoin } = this.#options;
     const credentials = socket.credentials();
     if (uid !== undefined && credentials.uid !== uid) {
       const error = new VhostUserError("refused", `a process of user ${credentials.uid} was refused: user ${uid} alone is served`);
@@ -182,6 +187,7 @@ export class VhostUserServer implements Disposable {
       log: this.#options.sessionLog?.(device) ?? this.#log,
       unsealed,
       pollMicroseconds,
+      withheld,
       files: journal === undefined ? undefined : new RingFiles(journal, credentials.pid),
       ended: (error) => this.#ended(guest, error),
     });

@@ -375,12 +375,13 @@ describe("memory", () => {
     expect(await peer.echo([1, 2])).toEqual([1, 2]);
   });
 
-  test("tables of another number of regions than they say, or of descriptors, are refused", async () => {
+  test("tables of fewer regions than they say, of pieces of them, or of another number of descriptors, are refused", async () => {
     using peer = await FrontEnd.started(server.path);
     using file = Memfd.create(64 * PAGE);
-    const { regions } = memoryTable([region]);
+    const regions = memoryTable([region])["regions"] as Uint8Array;
     expect(await peer.told("SET_MEM_TABLE", { count: 2, regions }, [file, file])).toBe(1);
-    expect(await peer.told("SET_MEM_TABLE", { count: 0, regions }, [])).toBe(1);
+    expect(await peer.told("SET_MEM_TABLE", { count: 1, regions: regions.subarray(1) }, [file])).toBe(1);
+    expect(await peer.told("SET_MEM_TABLE", { count: 1, regions: new Uint8Array(33) }, [file])).toBe(1);
     expect(await peer.told("SET_MEM_TABLE", { count: 0xffff_ffff, regions }, [file])).toBe(1);
     expect(await peer.told("SET_MEM_TABLE", { count: 1, regions }, [])).toBe(1);
     expect(await peer.told("SET_MEM_TABLE", { count: 1, regions }, [file, file])).toBe(1);

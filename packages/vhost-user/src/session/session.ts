@@ -35,6 +35,8 @@ export interface SessionParts {
   readonly files: RingFiles | undefined;
   /** How long a queue looks for more after a buffer, microseconds. */
   readonly pollMicroseconds: number;
+  /** Features that are not offered, whatever the device and its queues can do. */
+  readonly withheld: FeatureSet;
   /** The session has ended; an error where the peer did something wrong. */
   ended(error: Error | undefined): void;
 }
@@ -203,7 +205,7 @@ export class Session implements Disposable {
     const { device } = this.#parts;
     switch (request.name) {
       case "GET_FEATURES":
-        return { value: BigInt.asUintN(64, device.features.or(QUEUE_FEATURES).or(TRANSPORT).toBigInt()) };
+        return { value: BigInt.asUintN(64, this.#offered().toBigInt()) };
       case "SET_FEATURES":
         return this.#setFeatures(request.payload.value);
       case "SET_OWNER":
@@ -290,6 +292,11 @@ export class Session implements Disposable {
     }
   }
 
+  #offered(): FeatureSet {
+    const { device, withheld } = this.#parts;
+    return device.features.or(QUEUE_FEATURES).minus(withheld).or(TRANSPORT);
+  }
+
   #protocolOffered(): FeatureSet {
     const { device } = this.#parts;
     const all = FeatureSet.of(...Object.values(ProtocolFeature));
@@ -308,7 +315,7 @@ export class Session implements Disposable {
 
   #setFeatures(value: bigint): undefined {
     const wanted = FeatureSet.fromBigInt(value);
-    const offered = this.#parts.device.features.or(QUEUE_FEATURES).or(TRANSPORT);
+    const offered = this.#offered();
     if (!wanted.isSubsetOf(offered))
       throw new VhostUserError(
         "not-negotiated",
@@ -365,9 +372,11 @@ export class Session implements Disposable {
     return { offset, size, flags, bytes };
   }
 
-  #setConfig({ offset, size, bytes }: PayloadOf<"config">): undefined {
+  /** The driver's write, or one of a migration, which comes with the device's own state here: what the device takes it takes of both. */
+  #setConfig({ offset, size, flags, bytes }: PayloadOf<"config">): undefined {
     if (size > CONFIG_BYTES || offset > CONFIG_BYTES || bytes.length < size)
       throw new VhostUserError("bad-payload", "more than the configuration");
+    if (flags > 1) throw new VhostUserError("bad-payload", `nobody knows the kind ${flags} of a write to the configuration`);
     for (let i = 0; i < size; i++) this.#parts.device.config.write(offset + i, 1, bytes[i] as number);
   }
 
