@@ -162,21 +162,35 @@ describe("while it serves", () => {
 
   // util-linux's script gives it a terminal.
   test.skipIf(spawnSync("script", ["-V"]).status !== 0)(
-    "a Ctrl-C at a terminal ends it cleanly, with its counters on the screen",
+    "a terminal shows each guest's counters anew, and a Ctrl-C there ends it cleanly",
     async () => {
       const path = join(folder, "net");
       // Without exec, some shells die of the signal themselves and hide the program's status.
-      const command = ["exec", process.execPath, join(import.meta.dirname, "main.ts"), "serve", "net", "--socket", path];
+      const command = [
+        "stty rows 24 cols 100; exec",
+        process.execPath,
+        join(import.meta.dirname, "main.ts"),
+        "serve",
+        "net",
+        "--socket",
+        path,
+      ];
       const terminal = spawn("script", ["-qec", command.join(" "), "/dev/null"], { timeout: 25_000, killSignal: "SIGKILL" });
       let screen = "";
+      let front: UnixSocket | undefined;
       let interrupted = false;
       terminal.stdout.on("data", (data) => {
         screen += data;
-        // The first counters hide the cursor; who does that listens to the signal from then on.
-        if (!interrupted && screen.includes("\x1b[?25l")) interrupted = terminal.stdin.write("\x03");
+        if (screen.includes("no guest yet")) front ??= UnixSocket.connect(path);
+        if (!interrupted && /guest 1( +0){4}\s/.test(screen)) interrupted = terminal.stdin.write("\x03");
       });
       const [status] = await once(terminal, "close");
-      expect(screen).toContain("stopping: 0 guests are connected");
+      front?.[Symbol.dispose]();
+      expect(screen).toMatch(/guest 1 joined at .* \(process \d+\)/);
+      // What was there is erased: the line above is gone to, and the table drawn in its place.
+      const erased = screen.slice(screen.indexOf("no guest yet")).split("\x1b[2K\x1b[1A\x1b[2K");
+      expect(erased[1]).toMatch(/guest +frames\/s +sent +received +drops\s+guest 1( +0){4}\s/);
+      expect(screen).toContain("stopping: 1 guest is connected");
       expect(status).toBe(Exit.Ok);
       expect(() => statSync(path)).toThrow();
     },

@@ -198,7 +198,9 @@ Devices are made where the description registers classes: vbus: (admin) => { adm
 
 function reporterFor(json: boolean, { stdout, now }: Surroundings): Reporter {
   if (json) return jsonReporter(stdout, now);
-  return textReporter(stdout, stdout.isTTY === true ? (createLogUpdate(stdout as NodeJS.WriteStream) as LiveArea) : undefined);
+  const terminal = stdout as NodeJS.WriteStream;
+  // One without a size (a serial line) has no room for what is drawn again and again.
+  return textReporter(stdout, terminal.isTTY === true && terminal.columns > 0 ? (createLogUpdate(terminal) as LiveArea) : undefined);
 }
 
 function exitCode(error: unknown, stderr: Output): number {

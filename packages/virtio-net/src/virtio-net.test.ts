@@ -1,7 +1,7 @@
 /** The card by the driver's side: frames both ways, offloads, several buffers, several queues, back-pressure, save and restore. */
 import { LearningSwitch, NO_OFFLOAD, NO_OFFLOAD_SUPPORT } from "@virtspace/network";
 import { FeatureSet, VirtioFeature } from "@virtspace/virtio";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { NetFeature, VirtioNet } from "./index.ts";
 import { EVERYTHING, frameOf, Guest, layouts, MAC, netHeader, PEER, Wire } from "./net-scenarios.ts";
 
@@ -160,6 +160,25 @@ describe.each(layouts)("%s", (_, layout) => {
     segment[46] = 0x50;
     able.send(segment, { flags: 1, gso: 1, headerLength: 54, segmentSize: 1000, start: 34, offset: 16 });
     expect(plain.back(0).map(({ written }) => written)).toEqual([1066, 1066, 1066]);
+  });
+
+  test("a frame is copied once on its way through a switch, from one guest's memory to the other's", () => {
+    const backend = new LearningSwitch();
+    const make = (mac: number): Guest => new Guest({ backend: backend as never, mac, wanted: MERGEABLE, layout });
+    using from = make(MAC);
+    using to = make(PEER);
+    to.give(new Array(4).fill(1600));
+    to.send(frameOf(60, { target: MAC, source: PEER }));
+    const frame = frameOf(1514, { target: PEER, source: MAC });
+    for (const pieces of [[frame], [frame.subarray(0, 700), frame.subarray(700)]]) {
+      const buffers = pieces.map((piece) => from.buffer(piece));
+      from.ring(1).add([from.buffer(netHeader({}, 12)), ...buffers], []);
+      const set = vi.spyOn(Uint8Array.prototype, "set");
+      from.kick(1);
+      const copied = set.mock.calls.reduce((sum, [bytes]) => sum + bytes.length, 0);
+      set.mockRestore();
+      expect([copied, to.back(0).map(({ written }) => written)]).toEqual([1514, [1526]]);
+    }
   });
 
   test("a card that is saved in mid-traffic goes on where it stood", () => {
