@@ -12,8 +12,8 @@ import { fuzzTimeout } from "./fuzz/runs.ts";
 const root = join(import.meta.dirname, "..");
 
 /**
- * A machine that is busy with something else breaks limits of time: what fails is tried again, and the report says so. What a fuzzer
- * found is not: it would look elsewhere.
+ * A machine that is busy with something else breaks limits of time: what fails is tried again, and `.ci/run` names it. What a fuzzer
+ * found is not: one that runs for longer would look elsewhere.
  */
 const retry = { count: 2, condition: /^(?!Property failed)/ };
 

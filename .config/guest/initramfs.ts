@@ -32,8 +32,8 @@ const MODULES = [
   "msr",
   "kvm_amd",
 ];
-/** Beside what ethtool needs, what Node does: a guest that runs guests of its own has it. */
-const NODE_LIBRARIES = ["libdl.so.2", "libpthread.so.0", "libgcc_s.so.1", "libstdc++.so.6"];
+/** Beside what ethtool needs, what Node and its native modules do: a guest that runs guests of its own has them. */
+const NODE_LIBRARIES = ["librt.so.1", "libdl.so.2", "libpthread.so.0", "libgcc_s.so.1", "libstdc++.so.6"];
 const LIBRARIES = ["libc.so.6", "libm.so.6", "libmnl.so.0", "libblkid.so.1", ...NODE_LIBRARIES];
 const LINKER = "ld-linux-x86-64.so.2";
 

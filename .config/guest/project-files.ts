@@ -9,18 +9,37 @@ import { type CpioEntry, file, folder, link } from "./cpio.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const NODE = "node_modules/node/bin/node";
-/** Neither needed to run, nor small. */
-const LEFT_OUT = new Set(["node_modules", "dist", "docs", "musl_x64"]);
+/** Neither needed to run, nor small. What others built is what they are; what we build is made of the sources that are there. */
+const LEFT_OUT = new Set(["node_modules", "docs", "musl_x64"]);
+const LEFT_OUT_OF_OURS = new Set(["dist"]);
+const LEFT_OUT_FILES = /\.(map|d\.[cm]?ts|test\.ts)$/;
 
 /** Where the project is in the guest. */
 export const PROJECT_IN_GUEST = "opt/virtspace";
 
-/** Node as `bin/node`, and packages and examples below {@link PROJECT_IN_GUEST}, all by their folders' names. */
-export function projectFiles(packages: readonly string[], examples: readonly string[] = []): CpioEntry[] {
+/** What a guest has of the project. */
+export interface ProjectParts {
+  /** Packages by their folders' names, with what they need. */
+  readonly packages: readonly string[];
+  /** Examples likewise. */
+  readonly examples?: readonly string[];
+  /** Packages of ours that those of `packages` need for their tests. */
+  readonly forTests?: readonly string[];
+  /** Other files, from the root of the repository: tests, and what they import. */
+  readonly files?: readonly string[];
+}
+
+/** Node as `bin/node`, and parts of the project below {@link PROJECT_IN_GUEST}. */
+export function projectFiles({ packages, examples = [], forTests = [], files = [] }: ProjectParts): CpioEntry[] {
   const collector = new Collector();
   collector.add(join(ROOT, "package.json"));
-  for (const name of packages) collector.addPackage(join(ROOT, "packages", name));
+  for (const name of packages) {
+    const place = join(ROOT, "packages", name);
+    collector.addPackage(place);
+    for (const needed of forTests) collector.addNeeded(place, needed);
+  }
   for (const name of examples) collector.addPackage(join(ROOT, "examples", name));
+  for (const path of files) collector.add(join(ROOT, path));
   return [...collector.entries, file("bin/node", readFileSync(realpathSync(join(ROOT, NODE))))];
 }
 
@@ -34,6 +53,8 @@ function asJavaScript(path: string, bytes: Buffer): CpioEntry {
   if (!path.endsWith(".ts") || path.endsWith(".d.ts")) return file(path, bytes);
   return file(path.replace(/\.ts$/, ".js"), renamed(stripTypeScriptTypes(bytes.toString())));
 }
+
+const isOurs = (place: string): boolean => !place.includes("node_modules");
 
 class Collector {
   readonly #entries = new Map<string, CpioEntry>();
@@ -57,7 +78,7 @@ class Collector {
       readonly optionalDependencies?: Readonly<Record<string, string>>;
       readonly peerDependencies?: Readonly<Record<string, string>>;
     };
-    for (const name of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies })) this.#addNeeded(place, name);
+    for (const name of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies })) this.addNeeded(place, name);
   }
 
   /** One file, link or folder, with the folders that it is in. */
@@ -80,14 +101,14 @@ class Collector {
   #addTree(place: string): void {
     for (const { name, parentPath } of readdirSync(place, { withFileTypes: true })) {
       const path = join(parentPath, name);
-      if (LEFT_OUT.has(name) || name.endsWith(".test.ts")) continue;
+      if (LEFT_OUT.has(name) || LEFT_OUT_FILES.test(name) || (isOurs(place) && LEFT_OUT_OF_OURS.has(name))) continue;
       if (lstatSync(path).isDirectory()) this.#addTree(path);
       else this.add(path);
     }
   }
 
   /** A package that another needs: a link in its own folder, or, of a library's, beside the library. */
-  #addNeeded(place: string, name: string): void {
+  addNeeded(place: string, name: string): void {
     for (let at = place; at !== ROOT; at = dirname(at)) {
       const found = join(at, "node_modules", name);
       if (!existsSync(found)) continue;

@@ -19,6 +19,8 @@ const MODULES = ["virtio_net", "virtio_blk", "ext4"];
 /** Its memory is a file there, which goes with it: on a disk it would be slow. */
 const MEMORY_FOLDER = "/dev/shm";
 const LIFETIME = 90_000;
+/** It has helpers that outlive it where it is killed: a PID namespace ends with its first process. */
+const APART = ["unshare", ...(process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"]), "--pid", "--fork", "--kill-child"];
 
 /** Modules that the script in `/work` needs, in their order, and the script. What it says is the console's. */
 const INIT = `#!/bin/sh
@@ -45,7 +47,7 @@ async function image(): Promise<{ readonly program: string; readonly initramfs: 
       const busybox = busyboxIn(root);
       const modules = kernelModules(find(root, "lib/uml/modules/*"), MODULES, busybox);
       const files = [
-        ...["bin"].map(folder),
+        folder("bin"),
         file("bin/busybox", readFileSync(busybox)),
         link("bin/sh", "busybox"),
         file("init", INIT),
@@ -84,16 +86,22 @@ export class UserModeLinux implements AsyncDisposable {
   static async start(devices: readonly UserModeDevice[], script: string): Promise<UserModeLinux> {
     const { program, initramfs } = await image();
     const place = await mkdtemp(join(MEMORY_FOLDER, "user-mode-linux-"));
-    const whole = join(place, "initramfs");
-    writeFileSync(whole, Buffer.concat([readFileSync(initramfs), cpio([file("work", script)])]));
-    const words = [
-      ...["env", `TMPDIR=${place}`, `HOME=${place}`, program, "mem=96M", `initrd=${whole}`, "quiet"],
-      ...["con0=null,fd:1", "con=null", ...devices.map(({ socket, type }) => `virtio_uml.device=${socket}:${type}`)],
-    ];
-    return new UserModeLinux(await HelperProgram.start(words, LIFETIME), place);
+    try {
+      const whole = join(place, "initramfs");
+      writeFileSync(whole, Buffer.concat([readFileSync(initramfs), cpio([file("work", script)])]));
+      const words = [
+        ...APART,
+        ...["env", `TMPDIR=${place}`, `HOME=${place}`, program, "mem=96M", `initrd=${whole}`, "quiet"],
+        ...["con0=null,fd:1", "con=null", ...devices.map(({ socket, type }) => `virtio_uml.device=${socket}:${type}`)],
+      ];
+      return new UserModeLinux(await HelperProgram.start(words, LIFETIME), place);
+    } catch (error) {
+      await rm(place, { recursive: true });
+      throw error;
+    }
   }
 
-  /** Resolves when its script has ended. @returns what it said, without what the kernel says @throws where it failed */
+  /** Resolves when its script has ended. @returns the last that it said, with what the kernel said between @throws where it failed */
   async ended(): Promise<string> {
     await this.#program.ended();
     const { said } = this.#program;
@@ -103,7 +111,10 @@ export class UserModeLinux implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#program[Symbol.asyncDispose]();
-    await rm(this.#folder, { recursive: true });
+    try {
+      await this.#program[Symbol.asyncDispose]();
+    } finally {
+      await rm(this.#folder, { recursive: true });
+    }
   }
 }

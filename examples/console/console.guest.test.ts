@@ -34,7 +34,7 @@ test("Linux has a shell on /dev/hvc0 and a plain port beside it, both ways", { t
     // A kernel unpacks archives that stand one behind the other.
     const inner = Buffer.concat([base, cpio([file("console.sh", SCRIPT)])]);
     const files = [
-      ...projectFiles(["composition"], ["console"]),
+      ...projectFiles({ packages: ["composition"], examples: ["console"] }),
       folder("inner"),
       file("inner/vmlinuz", kernel),
       file("inner/initramfs", inner),

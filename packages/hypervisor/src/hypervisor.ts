@@ -23,7 +23,10 @@ export interface HypervisorFeatures {
   readonly messageInterrupts: boolean;
 }
 
-/** What a machine is made of. Whoever made the spaces keeps them; the machine holds them until it is disposed. */
+/**
+ * What a machine is made of. An engine binds to the spaces before `createMachine` resolves, and holds them until the machine is
+ * disposed: whoever passed them may let go of what was passed.
+ */
 export interface MachineParts {
   /** The guest's memory and its memory-mapped I/O. */
   readonly memory: VirtAddressSpace;

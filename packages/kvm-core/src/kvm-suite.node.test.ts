@@ -8,6 +8,8 @@ if (kvmRefusal !== undefined) console.warn(`Not run: the tests on /dev/kvm. ${kv
 
 hypervisorSuite({
   name: "kvm",
+  // Fewer where the processor is emulated.
+  interrupts: Number(process.env["VIRTSPACE_INTERRUPTS"] ?? 100_000),
   open: () => openKvm(),
   skip: kvmRefusal,
   notifier: () => new EventFdNotifier(new EventLoopPoller()),

@@ -115,10 +115,11 @@ export class VirtAddressSpace extends MemoryAccess implements Disposable {
   }
 
   /**
-   * Attaches a space that another thread described. The space is the same: later changes of its map reach this one, and
+   * Attaches a space that was described, by another thread as a rule. The space is the same: later changes of its map reach this one, and
    * what is unmapped there stays allocated until this thread has let go.
    *
-   * A descriptor with the scope `thread` gives a further holder of what its thread has; of the options its name counts.
+   * A descriptor with the scope `thread` gives a further hold on what its thread has. Of the options only the name means something
+   * then: nothing is opened, and nobody goes away.
    *
    * @throws {@link VirtAddressSpaceError} `foreign-descriptor`, `descriptor-version`, `already-attached`,
    *   `stale-descriptor`, `released`, `not-shareable`, `attach-timeout`, `orphaned`; what an opener of memory threw

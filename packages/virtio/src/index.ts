@@ -19,6 +19,7 @@ export { type DeviceDefinition, type DeviceFactory, defineDevice } from "./plugi
 export type { DefinedQueue, DeviceParts, DeviceSurroundings, NamedQueue, StartedDevice, VirtioPlugin } from "./plugin/device-definition.ts";
 export { Chain } from "./queue/chain.ts";
 export { openVirtqueue } from "./queue/open-virtqueue.ts";
+export { requirePollTime } from "./queue/poll-time.ts";
 export { isQueueSize, MAX_QUEUE_SIZE, type QueueConfig } from "./queue/queue-config.ts";
 export type { QueueJournal } from "./queue/queue-journal.ts";
 export type { ChainHandler, ServeOptions } from "./queue/queue-server.ts";

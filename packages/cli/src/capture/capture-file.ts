@@ -33,14 +33,26 @@ export function openCapture(path: string, stack: AsyncDisposableStack, { onGone,
   file.on("error", (error) => onGone(`${path}: ${error.message}`));
   stack.defer(() => new Promise<void>((resolve) => file.end(() => resolve())));
   const writer = new PcapngWriter((bytes) => void (file.writable && file.write(bytes)), {
-    // The wall clock to the microsecond, as far as the host has it.
-    now: () => performance.timeOrigin + performance.now(),
+    now: fineClock(),
     hasRoom: () => file.writableLength < MOST_UNWRITTEN_BYTES,
   });
   stack.defer(() => {
     if (writer.skipped > 0) onSkipped(path, writer.skipped);
   });
   return writer;
+}
+
+/** How far the fine clock may be from the wall's, milliseconds, which steps where it was wrong. */
+const MOST_AHEAD = 2;
+
+/** The wall clock, finer than a millisecond. */
+function fineClock(): () => number {
+  let origin = performance.timeOrigin;
+  return () => {
+    const wall = Date.now();
+    if (Math.abs(origin + performance.now() - wall) > MOST_AHEAD) origin = wall - performance.now();
+    return origin + performance.now();
+  };
 }
 
 /**

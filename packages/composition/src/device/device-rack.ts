@@ -57,6 +57,7 @@ interface Entry {
 export class DeviceRack implements AsyncDisposable {
   readonly #options: DeviceRackOptions;
   readonly #entries: Entry[] = [];
+  #disposed = false;
 
   constructor(options: DeviceRackOptions) {
     this.#options = options;
@@ -75,7 +76,11 @@ export class DeviceRack implements AsyncDisposable {
    */
   async add(plugin: MachineDevice): Promise<AttachedDevice> {
     await using stack = new AsyncDisposableStack();
-    const attached = plugin.bus === "vbus" ? this.#onBus(plugin, stack) : await this.#atAddress(plugin, stack);
+    // The bus has a hold on the memory for all that are on it.
+    const attached =
+      plugin.bus === "vbus"
+        ? this.#onBus(plugin, stack)
+        : this.#atAddress(plugin, stack.use(await passSpace(this.#options.memory, plugin.name)), stack);
     this.#entries.push({ attached, stack: stack.move() });
     return attached;
   }
@@ -94,18 +99,19 @@ export class DeviceRack implements AsyncDisposable {
 
   /** Takes all out, the last first. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
     await using stack = new AsyncDisposableStack();
     for (const entry of this.#entries.splice(0)) stack.use(entry.stack);
   }
 
-  async #atAddress(plugin: MachineVirtioDevice, stack: AsyncDisposableStack): Promise<AttachedVirtioDevice> {
-    const { memory, vm, slots, surroundings, host, notifier, make } = this.#options;
+  #atAddress(plugin: MachineVirtioDevice, space: VirtAddressSpace, stack: AsyncDisposableStack): AttachedVirtioDevice {
+    this.#requireThere(plugin);
+    const { vm, slots, surroundings, host, notifier, make } = this.#options;
     const slot = slots.take();
     stack.defer(() => slots.free(slot));
     const device = named(plugin, () => ("injected" in plugin ? make(plugin.injected) : plugin.create(surroundings)));
     if (typeof device?.startQueue !== "function") throw failed(plugin, "it made no device: return one from create");
     stack.defer(() => this.#stop(plugin.name, device as Partial<Disposable & AsyncDisposable>));
-    const space = stack.use(await passSpace(memory, plugin.name));
     const line = stack.use(vm.line(slot.irq));
     const interrupt = (up: boolean): void => line.setLevel(up);
     const { log } = surroundings;
@@ -114,6 +120,7 @@ export class DeviceRack implements AsyncDisposable {
   }
 
   #onBus(plugin: MachineVbusDevice, stack: AsyncDisposableStack): AttachedVbusDevice {
+    this.#requireThere(plugin);
     const { bus, surroundings, make } = this.#options;
     if (bus === undefined) throw new CompositionError("no-bus", `${plugin.name} wants a virtual bus: describe the machine with vbus: true`);
     const device = named(plugin, () => ("injected" in plugin ? make(plugin.injected).device : plugin.create(surroundings)));
@@ -125,6 +132,11 @@ export class DeviceRack implements AsyncDisposable {
     bus.admin.adoptDevice(this.#freeName(plugin.name), device);
     stack.defer(() => bus.admin.release(device));
     return { bus: "vbus", name: plugin.name, device };
+  }
+
+  /** Nothing is waited for from here on until the device is in its place. */
+  #requireThere(plugin: MachineDevice): void {
+    if (this.#disposed) throw failed(plugin, "its machine was taken down");
   }
 
   /** Folders have names of their own, without spaces. */

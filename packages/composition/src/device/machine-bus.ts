@@ -16,8 +16,8 @@ import type { BridgeSlot } from "./device-slots.ts";
 
 /** What it is put together from. */
 export interface MachineBusOptions {
-  /** The machine's name. */
-  readonly machine: string;
+  /** Its name. */
+  readonly name: string;
   /** The guest's memory, as it was passed to this bus. */
   readonly memory: VirtAddressSpace;
   /** The guest's ports. */
@@ -57,9 +57,9 @@ export class MachineBus implements Disposable {
   readonly #windows: BridgeWindows;
   readonly #stack: DisposableStack;
 
-  constructor({ machine, memory, ports, vm, slot, host, notifier, onFault }: MachineBusOptions) {
+  constructor({ name, memory, ports, vm, slot, host, notifier, onFault }: MachineBusOptions) {
     using stack = new DisposableStack();
-    this.bus = new Vbus({ name: `${machine}'s bus`, onFault });
+    this.bus = new Vbus({ name, onFault });
     const line = stack.use(vm.line(slot.irq));
     // An edge: the queue's signal says whether the guest has heard of it, so none comes twice, and none is lost.
     const { bus } = this;

@@ -25,7 +25,7 @@ beforeAll(async () => {
   const image = await guestImage();
   const [kernel, base] = await Promise.all([readFile(image.kernel), readFile(image.initramfs)]);
   const files = [
-    ...projectFiles(["composition"]),
+    ...projectFiles({ packages: ["composition"] }),
     folder("inner"),
     file("inner/vmlinuz", kernel),
     file("inner/initramfs", base),

@@ -1,4 +1,4 @@
-/** How a machine's parts have its spaces: each by a descriptor, as anybody would. @module */
+/** How hypervisor, bus and devices have a machine's spaces: each by a descriptor, as anybody would. @module */
 import { VirtAddressSpace } from "@virtspace/virt-address-space";
 
 /**

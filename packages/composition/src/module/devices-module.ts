@@ -17,9 +17,10 @@ export function devicesModule(container: Container): ContainerModule {
         async ({ name: machine = "machine", devices = [], vbus = devices.some(({ bus }) => bus === "vbus") }, ...parts) => {
           if (!vbus) return undefined;
           const [space, ports, vm, slots, host, notifier, log, teardown] = parts;
-          const memory = teardown.use(await passSpace(space, `${machine}'s bus`));
+          const name = `${machine}'s bus`;
+          const memory = teardown.use(await passSpace(space, name));
           const onFault = ({ name, cause }: VbusFault): void => log.error(`${name} failed`, { cause });
-          const bus = teardown.use(new MachineBus({ machine, memory, ports, vm, host, notifier, onFault, slot: slots.takeBridge() }));
+          const bus = teardown.use(new MachineBus({ name, memory, ports, vm, host, notifier, onFault, slot: slots.takeBridge() }));
           if (typeof vbus === "function") vbus(bus.admin);
           return bus;
         },

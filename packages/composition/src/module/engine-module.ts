@@ -43,7 +43,7 @@ export function engineModule(): ContainerModule {
     bind(Service.Machine)
       .toResolvedValue(
         async ({ vcpus = 1 }, hypervisor, space, portSpace, teardown) => {
-          // As with a file descriptor: who binds to a space has a hold of its own, and this end is closed.
+          // The machine binds to them, and has a hold of its own then.
           using memory = await passSpace(space, hypervisor.name);
           using ports = await passSpace(portSpace, hypervisor.name);
           return teardown.use(await hypervisor.createMachine({ memory, ports, vcpus }));

@@ -138,7 +138,7 @@ export function writePayload(layout: Layout, payload: Readonly<Record<string, un
 /**
  * The regions of a table. Some front-ends (User Mode Linux) send a table of a fixed length, with room behind those that count.
  *
- * @returns undefined where there are fewer than it says
+ * @returns undefined where there are fewer than it says, or a part of one
  */
 export function readRegions({ count, regions }: PayloadOf<"memoryTable">): RegionPayload[] | undefined {
   if (regions.length % REGION_BYTES !== 0 || regions.length < count * REGION_BYTES) return undefined;

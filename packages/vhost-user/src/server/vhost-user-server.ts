@@ -6,7 +6,7 @@
  */
 import { EventLoopPoller, HostLinuxError, type Poller, UnixListener, UnixSocket, type Watch } from "@virtspace/host-linux";
 import type { VirtAddressSpace } from "@virtspace/virt-address-space";
-import { type DeviceRunner, FeatureSet, type Logger, silentLogger } from "@virtspace/virtio";
+import { type DeviceRunner, FeatureSet, type Logger, requirePollTime, silentLogger } from "@virtspace/virtio";
 import { VhostUserError } from "../error/vhost-user-error.ts";
 import { closeRingDirectory, openRingDirectory, RingFiles } from "../inflight/ring-files.ts";
 import { Session } from "../session/session.ts";
@@ -57,8 +57,8 @@ export interface ServeOptions {
    */
   readonly pollMicroseconds?: number;
   /**
-   * Features that are not offered, whatever the device and its queues can do: for front-ends that take what they can't do. None
-   * unless given.
+   * Features that are not offered, whatever the device and its queues can do: for front-ends that take what they can't do. Withhold
+   * with one those that need it; vhost-user's own (PROTOCOL_FEATURES, LOG_ALL) stay. None unless given.
    */
   readonly withheld?: FeatureSet;
   /** A front-end has come. */
@@ -90,6 +90,7 @@ export class VhostUserServer implements Disposable {
   #open = true;
 
   private constructor(options: ServeOptions) {
+    requirePollTime(options.pollMicroseconds ?? 0);
     this.#options = options;
     this.#poller = options.poller ?? new EventLoopPoller();
     this.#log = options.log ?? silentLogger;
@@ -98,7 +99,7 @@ export class VhostUserServer implements Disposable {
   /**
    * Listens at a path, which nobody else may have.
    *
-   * Throws `HostLinuxError` `socket-in-use`, `system-call`, `invalid-argument`.
+   * Throws `HostLinuxError` `socket-in-use`, `system-call`, `invalid-argument`; `VirtioError` `invalid-argument`.
    *
    * @throws {@link VhostUserError} `bad-journal`
    */
@@ -119,6 +120,8 @@ export class VhostUserServer implements Disposable {
 
   /**
    * Connects to a path where a front-end listens, again and again.
+   *
+   * Throws `VirtioError` `invalid-argument`.
    *
    * @throws {@link VhostUserError} `bad-journal`
    */

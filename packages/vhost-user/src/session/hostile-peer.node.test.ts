@@ -388,7 +388,8 @@ describe("memory", () => {
     const many = Array.from({ length: 9 }, (_, i) => ({ ...region, guestAddress: i * TiB, userAddress: USER_BASE + i * TiB }));
     expect(await peer.told("SET_MEM_TABLE", memoryTable(many), new Array(8).fill(file))).toBe(1);
     expect(await peer.echo([1])).toEqual([1]);
-    // None at all is a table.
+    // None at all is a table, with room behind or not.
+    expect(await peer.told("SET_MEM_TABLE", { count: 0, regions }, [])).toBe(0);
     expect(await peer.told("SET_MEM_TABLE", memoryTable([]), [])).toBe(0);
   });
 

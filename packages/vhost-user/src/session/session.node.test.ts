@@ -458,7 +458,20 @@ test("a feature that is withheld is not offered, and not taken", async () => {
   expect(await frontEnd.told("SET_FEATURES", { value: SPLIT.toBigInt() })).toBe(0);
 });
 
-test("what was used before a ring had a descriptor for interrupts interrupts when it has", async () => {
+test("a ring that looks for more takes a buffer that nobody notified of", async () => {
+  expect(() => new EchoServer(folder.at("socket"), { pollMicroseconds: Number.NaN })).toThrow(/can't look for more/);
+  using server = new EchoServer(folder.at("socket"), { pollMicroseconds: 1_000_000 });
+  using frontEnd = await FrontEnd.started(server.path);
+  expect(await frontEnd.echo([1])).toEqual([1]);
+  const [guest] = server.server.guests;
+  const kicks = guest?.runner.queue(0)?.counters.kicks;
+  const answer = frontEnd.offer([2]);
+  expect(frontEnd.ring().driver.publish()).toBe(false);
+  await until("the buffer is back", () => frontEnd.back().length === 1);
+  expect([frontEnd.bytes(answer.address, 1), guest?.runner.queue(0)?.counters.kicks]).toEqual([[2], kicks]);
+});
+
+test("what was used while another descriptor was a ring's for interrupts interrupts by the right one", async () => {
   using server = new EchoServer(folder.at("socket"));
   using frontEnd = await FrontEnd.started(server.path);
   const { call } = frontEnd.ring();

@@ -372,7 +372,7 @@ export class Session implements Disposable {
     return { offset, size, flags, bytes };
   }
 
-  /** The driver's write, or one of a migration, which comes with the device's own state here: what the device takes it takes of both. */
+  /** Kind 0 is a driver's write, 1 a migration's. Either writes what a driver may; the rest is in the device's own state. */
   #setConfig({ offset, size, flags, bytes }: PayloadOf<"config">): undefined {
     if (size > CONFIG_BYTES || offset > CONFIG_BYTES || bytes.length < size)
       throw new VhostUserError("bad-payload", "more than the configuration");

@@ -1,6 +1,6 @@
 /** A space passed by descriptor to somebody in the same thread: the same map, memory that can't leave its thread, its own hold. */
 import { expect, test } from "vitest";
-import { arrayBufferMemory, gpa, type ThreadDescriptor, VirtAddressSpace, VirtAddressSpaceError } from "../index.ts";
+import { arrayBufferMemory, gpa, sharedMemory, type ThreadDescriptor, VirtAddressSpace, VirtAddressSpaceError } from "../index.ts";
 
 const PAGE = 4096;
 
@@ -49,6 +49,18 @@ test("each holder keeps the space, and the last one lets its memory go", async (
   expect([two.holders, two.readU8(gpa(0)), memory.released]).toEqual([["two"], 0, false]);
   two[Symbol.dispose]();
   expect([two.released, memory.released]).toEqual([true, true]);
+});
+
+test("who attached it in another way passes on what it has", async () => {
+  using space = VirtAddressSpace.create({ name: "guest" });
+  space.map({ name: "ram", base: gpa(0), memory: sharedMemory(PAGE) });
+  const attached = await VirtAddressSpace.attach(space.descriptor(), { name: "holder" });
+  const beside = await VirtAddressSpace.attach(attached.descriptor({ scope: "thread", holder: "beside it" }));
+  attached[Symbol.dispose]();
+  beside.writeU32(gpa(0), 7);
+  expect([beside.owned, beside.holders, space.readU32(gpa(0))]).toEqual([false, ["beside it"], 7]);
+  beside[Symbol.dispose]();
+  await expect.poll(() => space.holders).toEqual(["its creator"]);
 });
 
 test("a descriptor is good once, while the space is there, as the object that was issued", async () => {

@@ -33,7 +33,7 @@ interface Issued {
   readonly holder: string | undefined;
 }
 
-/** The objects are the right: whoever has none of them can't make one, and one that nobody has is forgotten. */
+/** The objects are the right: who has none can't make one, and one that nobody has is forgotten. No space is reached by its name. */
 const descriptors = new WeakMap<object, Issued | "taken">();
 
 /** Whether a descriptor says that it goes no further than its thread. */
@@ -60,7 +60,7 @@ export function takeThreadDescriptor(descriptor: ThreadDescriptor): Issued {
   if (issued === undefined) {
     throw new VirtAddressSpaceError(
       "foreign-descriptor",
-      `this descriptor of "${name}" is good in the thread that issued it, as the object that was issued: for another thread issue one with space.descriptor()`,
+      `this descriptor of "${name}" is good in the thread that issued it, as the object that was issued, for one copy of this package: for another thread issue one with space.descriptor()`,
       { space: name },
     );
   }

@@ -88,6 +88,41 @@ describe.each(kinds)("%s", (_, features) => {
     expect([trial.turn(), trial.turn(), trial.faults]).toEqual([true, false, []]);
   });
 
+  test("a queue that looks for more shows what was given back though its handler has no room", () => {
+    using trial = new QueueTrial(features, 8);
+    trial.pollMicroseconds = 50;
+    trial.open(trial.queue.stop());
+    let held: Chain | undefined;
+    const batches: number[] = [];
+    trial.queue.serve(
+      (chain) => {
+        if (held === undefined) {
+          chain.hold();
+          held = chain;
+          return true;
+        }
+        if (held.taken) held.push();
+        return false;
+      },
+      { batchEnd: () => batches.push(trial.queue.counters.used) },
+    );
+    offer(trial, 1);
+    trial.queue.kick();
+    trial.turn();
+    offer(trial, 1);
+    trial.turn();
+    expect([held?.taken, back(trial), batches.at(-1)]).toEqual([false, 1, 1]);
+  });
+
+  test("times that no queue looks for are refused", () => {
+    using trial = new QueueTrial(features, 8);
+    const state = trial.queue.stop();
+    for (const time of [Number.NaN, Number.POSITIVE_INFINITY, -1]) {
+      trial.pollMicroseconds = time;
+      expect(() => trial.open(state)).toThrow(/can't look for more/);
+    }
+  });
+
   test("buffers are put back, newest first, round the end of the ring, and taken again", () => {
     using trial = new QueueTrial(features, 4);
     for (let lap = 0; lap < 7; lap++) {

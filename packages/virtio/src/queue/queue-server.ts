@@ -25,6 +25,8 @@ export interface ServeOptions {
 /** What the loop does with its queue. */
 export interface ServedQueue {
   readonly running: boolean;
+  /** Whether a buffer was given back that the driver was not shown. */
+  readonly unshown: boolean;
   pop(): Chain | undefined;
   putBack(chain: Chain): void;
   push(chain: Chain): void;
@@ -42,6 +44,8 @@ export class QueueServer {
   /** Told what a handler threw: that must not end the loop. */
   readonly #failed: (cause: unknown) => void;
   #pollUntil = 0;
+  /** Whether it looks on, and the driver has been told that its notifications are of no use. */
+  #looking = false;
   #handler: ChainHandler | undefined;
   #batchEnd: (() => void) | undefined;
   #budget = 0;
@@ -111,7 +115,9 @@ export class QueueServer {
 
   #serve(handler: ChainHandler): void {
     const queue = this.#queue;
-    queue.ignoreKicks();
+    // Said already where it looks on: what a driver reads before each notification is not written in vain.
+    if (!this.#looking) queue.ignoreKicks();
+    this.#looking = false;
     for (let left = this.#budget; ; ) {
       const before = left;
       for (; left > 0; left--) {
@@ -120,7 +126,7 @@ export class QueueServer {
         this.#handle(handler, chain);
         if (this.#paused) break;
       }
-      const served = left < before;
+      const served = left < before || this.#paused || queue.unshown;
       if (served) this.#pollUntil = this.#now() + this.#pollMilliseconds;
       else if (this.#looksOn()) return;
       this.#endBatch();
@@ -140,6 +146,7 @@ export class QueueServer {
   /** Looks again in a later turn, as long as another buffer may follow the last one. @returns whether it does */
   #looksOn(): boolean {
     if (this.#now() >= this.#pollUntil) return false;
+    this.#looking = true;
     this.#later();
     return true;
   }

@@ -14,6 +14,7 @@ import { Chain, type ChainOwner } from "./chain.ts";
 import { ChainWalker } from "./chain-walker.ts";
 import { addPieces, describe } from "./in-flight-buffer.ts";
 import { InterruptModerator } from "./interrupt-moderator.ts";
+import { requirePollTime } from "./poll-time.ts";
 import type { QueueConfig } from "./queue-config.ts";
 import type { QueueJournal } from "./queue-journal.ts";
 import { type ChainHandler, QueueServer, type ServeOptions } from "./queue-server.ts";
@@ -105,8 +106,8 @@ export abstract class Virtqueue {
     this.journal = config.journal;
     this.#inOrder = features.has(VirtioFeature.InOrder);
     this.#owner = owner;
-    const host = owner.host ?? defaultVirtioHost;
-    this.#server = new QueueServer(this, host, owner.pollMicroseconds ?? 0, (cause) => owner.failed?.(index, cause));
+    const { host = defaultVirtioHost, pollMicroseconds = 0 } = owner;
+    this.#server = new QueueServer(this, host, requirePollTime(pollMicroseconds), (cause) => owner.failed?.(index, cause));
     this.#moderator = new InterruptModerator(host, () => this.#interrupt());
     this.#access = owner.space.access();
     this.walker = new ChainWalker(this.#access, size);
@@ -117,6 +118,11 @@ export abstract class Virtqueue {
   /** Why the driver lost the queue; undefined while all is well. */
   get fault(): RingFault | undefined {
     return this.#fault;
+  }
+
+  /** Whether a buffer was given back that no {@link flush} has shown. */
+  get unshown(): boolean {
+    return this.counters.used !== this.#flushed;
   }
 
   /** Whether the queue neither was stopped nor lost. */

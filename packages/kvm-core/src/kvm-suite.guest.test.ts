@@ -1,0 +1,56 @@
+/**
+ * The suite of all hypervisors on a kernel's own KVM, wherever these tests run: in a guest of QEMU's emulation with a processor that
+ * virtualises, by vitest as it is. What that processor takes its time for are interrupts, so fewer are counted.
+ */
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { cpio } from "../../../.config/guest/cpio.ts";
+import { Guest } from "../../../.config/guest/guest.ts";
+import { guestImage } from "../../../.config/guest/guest-image.ts";
+import { PROJECT_IN_GUEST, projectFiles } from "../../../.config/guest/project-files.ts";
+
+const INTERRUPTS = 3000;
+const MINUTE = 60_000;
+const LIMIT = 8 * MINUTE;
+/** What is waited for comes later there. */
+const SLOW = "--testTimeout=100000 --expect.poll.timeout=30000";
+
+interface Report {
+  readonly testResults: readonly {
+    readonly message: string;
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages: readonly string[];
+    }[];
+  }[];
+}
+
+test("the hypervisor suite passes on the KVM of a stock kernel", { timeout: LIMIT + 2 * MINUTE }, async () => {
+  const place = await mkdtemp(join(tmpdir(), "kvm-suite-"));
+  try {
+    const files = projectFiles({
+      packages: ["kvm-core"],
+      forTests: ["@virtspace/conformance"],
+      files: ["packages/kvm-core/src/kvm-suite.node.test.ts", ".config/kvm/kvm-here.ts"],
+    });
+    const initramfs = join(place, "initramfs");
+    await writeFile(initramfs, Buffer.concat([await readFile((await guestImage()).initramfs), cpio(files)]));
+    await using guest = await Guest.start({ initramfs, svm: true, processors: 2, memoryMiB: 2560, lifetime: LIMIT + MINUTE });
+    await guest.check("modprobe -a kvm-amd && test -c /dev/kvm");
+    const vitest = `node node_modules/vitest/vitest.mjs run --root /${PROJECT_IN_GUEST} --pool=threads ${SLOW}`;
+    const reporters = "--reporter=default --reporter=json --outputFile.json=/tmp/report";
+    const command = `cd /${PROJECT_IN_GUEST}/packages/conformance && HOME=/tmp NO_COLOR=1 VIRTSPACE_INTERRUPTS=${INTERRUPTS} ${vitest} ${reporters} kvm-suite`;
+    const { output } = await guest.run(`${command} 2>&1`, { timeout: LIMIT });
+    const { testResults } = JSON.parse(await guest.check("cat /tmp/report")) as Report;
+    const results = testResults.flatMap(({ assertionResults }) => assertionResults);
+    expect(results.filter(({ status }) => status !== "passed").map(({ fullName, failureMessages }) => [fullName, failureMessages])).toEqual(
+      [],
+    );
+    expect(results.length, output).toBeGreaterThan(30);
+  } finally {
+    await rm(place, { recursive: true });
+  }
+});
