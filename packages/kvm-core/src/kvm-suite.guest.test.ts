@@ -15,7 +15,7 @@ const INTERRUPTS = 3000;
 const MINUTE = 60_000;
 const LIMIT = 8 * MINUTE;
 /** What is waited for comes later there. */
-const SLOW = "--testTimeout=100000 --expect.poll.timeout=30000";
+const SLOW = "--testTimeout=60000 --expect.poll.timeout=30000";
 
 interface Report {
   readonly testResults: readonly {
