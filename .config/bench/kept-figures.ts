@@ -8,7 +8,7 @@ function sections(page: string): Map<string, string> {
   return new Map(
     page
       .split(/^(?=### )/m)
-      .slice(1)
+      .filter((section) => section.startsWith("### "))
       .map((section) => [section.slice(0, section.indexOf("\n")), section.trim()]),
   );
 }
