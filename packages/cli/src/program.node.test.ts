@@ -29,6 +29,7 @@ test.each([
   [["serve", "disk", "-s", "/tmp/x"], "there is no file disk"],
   [["serve", "net", "-s", "/tmp/x", "--queues", "0"], "1 to 128"],
   [["serve", "net", "-s", "/tmp/x", "--mtu", "many"], "68 to 65535"],
+  [["serve", "net", "-s", "/tmp/x", "--poll-us", "-1"], "0 to 1000000"],
   [["serve", "net", "-s", "/tmp/x", "--backend", "tap:"], "tap:NAME"],
   [["serve", "net", "-s", "/tmp/x", "--backend", "listen:"], "listen:PATH"],
   [["serve", "net", "-s", "/tmp/x", "--backend", "wire"], "switch, loopback"],
@@ -193,6 +194,33 @@ describe("while it serves", () => {
       expect(screen).toContain("stopping: 1 guest is connected");
       expect(status).toBe(Exit.Ok);
       expect(() => statSync(path)).toThrow();
+    },
+  );
+
+  test.skipIf(spawnSync("script", ["-V"]).status !== 0)(
+    "a terminal without a size gets lines, and nothing that is drawn anew",
+    async () => {
+      const path = join(folder, "net");
+      const command = [
+        "stty rows 0 cols 0; exec",
+        process.execPath,
+        join(import.meta.dirname, "main.ts"),
+        "serve",
+        "net",
+        "--socket",
+        path,
+      ];
+      const terminal = spawn("script", ["-qec", command.join(" "), "/dev/null"], { timeout: 25_000, killSignal: "SIGKILL" });
+      let screen = "";
+      let front: UnixSocket | undefined;
+      terminal.stdout.on("data", (data) => {
+        screen += data;
+        if (screen.includes("listening at")) front ??= UnixSocket.connect(path);
+        if (screen.includes("guest 1 joined")) setTimeout(() => terminal.stdin.write("\x03"), 1500);
+      });
+      const [status] = await once(terminal, "close");
+      front?.[Symbol.dispose]();
+      expect([status, screen.includes("\x1b"), screen.includes("no guest yet")]).toEqual([Exit.Ok, false, false]);
     },
   );
 

@@ -115,8 +115,8 @@ export class VirtAddressSpace extends MemoryAccess implements Disposable {
   }
 
   /**
-   * Attaches a space that was described, by another thread as a rule. The space is the same: later changes of its map reach this one, and
-   * what is unmapped there stays allocated until this thread has let go.
+   * Attaches a space that was described, by another thread as a rule. The space is the same: later changes of its map reach
+   * this one, and what is unmapped there stays allocated until this thread has let go.
    *
    * A descriptor with the scope `thread` gives a further hold on what its thread has. Of the options only the name means something
    * then: nothing is opened, and nobody goes away.

@@ -59,6 +59,26 @@ describe("devices of a machine", () => {
     expect(await machine.add(plain)).toMatchObject({ base: gpa(0xd000_1000), irq: 10 });
   });
 
+  test("that are added while the machine is taken down go with it", async () => {
+    let [made, stopped] = [0, 0];
+    const counted = {
+      bus: "virtio",
+      name: "counted",
+      create: (surroundings: Parameters<typeof plain.create>[0]) => {
+        made++;
+        return Object.assign(plain.create(surroundings), { [Symbol.asyncDispose]: async () => void stopped++ });
+      },
+    } as const;
+    const machine = await compose(hello());
+    const adding = Promise.allSettled([machine.add(counted), machine.add(counted)]);
+    await machine[Symbol.asyncDispose]();
+    const added = (await adding).filter(({ status }) => status === "fulfilled");
+    expect([machine.memory.holders, machine.memory.released, stopped]).toEqual([[], true, made]);
+    expect(added).toHaveLength(made);
+    await expect(machine.add(counted)).rejects.toThrow();
+    expect(machine.devices).toEqual([]);
+  });
+
   test("on the virtual bus are told of there, and want a bus", async () => {
     const adder = defineVbusDevice({
       name: "adder",

@@ -550,18 +550,27 @@ export function hypervisorSuite({
         expect(await done).toBe(3);
       });
 
-      // What it only read may be there: KVM counts a page with the mapping that a first access makes, whatever that was.
-      test("that the guest wrote is in the dirty log, and what it never touched is not", async () => {
+      test("that the guest wrote is in the dirty log, and what it read is not", async () => {
         await using box = await trial();
-        await box.load((code) => code.load(0x12_0000).eax(1).store(0x14_0010).store(0x16_0000).write(DONE, 1).haltForGood());
+        const ready = box.reported(READY);
+        await box.load((code) => {
+          // Once before: KVM counts a page with the mapping that a first access makes, whatever that was.
+          code.load(0x12_0000).write(READY, 1);
+          code.jump(code.here);
+        });
+        box.machine.run();
+        await ready;
+        await box.machine.pause();
         using log = box.memory.dirtyLog("trial");
         log.harvest();
+        box.put(Place.code, (code) => code.load(0x12_0000).eax(1).store(0x14_0010).store(0x16_0000).write(DONE, 2).haltForGood());
+        await box.machine.vcpus[0]?.setRegisters({ rip: BigInt(Place.code) });
         const done = box.reported(DONE);
         box.machine.run();
         await done;
         await box.machine.pause();
         const pages = log.harvest().flatMap(({ address, length }) => Array.from({ length: length / 4096 }, (_, i) => address + 4096 * i));
-        expect(pages.filter((page) => page >= 0x12_1000)).toEqual([0x14_0000, 0x16_0000]);
+        expect(pages.filter((page) => page >= 0x12_0000)).toEqual([0x14_0000, 0x16_0000]);
       });
 
       test("goes to another machine when the first is gone: nothing is copied", async () => {
