@@ -55,6 +55,26 @@ describe("what is offered", () => {
 });
 
 describe.each(layouts)("%s", (_, layout) => {
+  test("a frame that was in flight when the process died before is given back, and not sent again", () => {
+    using guest = new Guest({ wanted: PLAIN, layout });
+    const { runner } = guest.mmio;
+    const start = runner.stopQueue(1)?.used as number;
+    const offer = (fill: number) => {
+      const frame = frameOf(60, { fill });
+      const buffer = guest.buffer([...netHeader({}, guest.headerBytes), ...frame]);
+      return { frame, buffer, id: guest.ring(1).add([buffer], []) as number };
+    };
+    const [first, second] = [offer(1), offer(2)] as const;
+    guest.ring(1).publish();
+    const { address, length } = first.buffer;
+    const inFlight = [{ id: first.id, slots: 1, readable: [[address, length] as const], writable: [] }];
+    runner.startQueue({ ...guest.ring(1).config(1), state: { available: start + 1, used: start, inFlight } });
+    guest.settle();
+    expect(guest.wire.sent.map(({ bytes }) => bytes)).toEqual([[...second.frame]]);
+    expect(guest.back(1)).toEqual([first, second].map(({ id }) => ({ id, written: 0 })));
+    expect(guest.net.counters.find(({ name }) => name.startsWith("transmit"))).toMatchObject({ frames: 1, drops: { "in-flight": 1 } });
+  });
+
   test("sends frames as they are, however the driver cut them", () => {
     using guest = new Guest({ wanted: PLAIN, layout });
     const frame = frameOf(100);

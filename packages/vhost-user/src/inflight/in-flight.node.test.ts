@@ -105,7 +105,7 @@ describe.each(layouts)("%s", (name, features) => {
     // The table knows by now where the ring stands.
     await frontEnd.comeAgain(server.path);
     expect(await frontEnd.told("SET_INFLIGHT_FD", table, table.fds)).toBe(0);
-    await frontEnd.startRing(frontEnd.ring(), baseAfterDeath(frontEnd, frontEnd.ring(), packed));
+    await frontEnd.startRing(frontEnd.ring(), packed ? base : baseAfterDeath(frontEnd, frontEnd.ring(), packed));
     expect(await frontEnd.echo([8])).toEqual([8]);
   });
 

@@ -6,7 +6,8 @@ import { PackedDriver, SplitDriver } from "@virtspace/conformance";
 import { arrayBufferMemory, gpa, MiB, VirtAddressSpace } from "@virtspace/virt-address-space";
 import { FeatureSet, freshQueueState, openVirtqueue, type QueueJournal, VirtioFeature, Virtqueue } from "@virtspace/virtio";
 import { ns, type Row, report } from "../../../../.config/bench/measure.ts";
-import { openPackedTable, packedTableBytes } from "./packed-journal.ts";
+import { openPackedTable } from "./packed-journal.ts";
+import { packedTableBytes } from "./packed-table.ts";
 import { openSplitTable, splitTableBytes } from "./split-journal.ts";
 
 const SIZE = 256;
@@ -15,9 +16,9 @@ const WARM = 2000;
 
 function journalOf(packed: boolean): QueueJournal {
   const state = freshQueueState(packed);
-  if (!packed) return openSplitTable(new DataView(new ArrayBuffer(splitTableBytes(SIZE))), SIZE, state).journal;
+  if (!packed) return openSplitTable(new DataView(new ArrayBuffer(splitTableBytes(SIZE))), SIZE, state, () => 0).journal;
   const ring = { copy: new DataView(new ArrayBuffer(16 * SIZE)), setFlags: () => {} };
-  return openPackedTable(new DataView(new ArrayBuffer(packedTableBytes(SIZE))), SIZE, ring, state).journal;
+  return openPackedTable(new DataView(new ArrayBuffer(packedTableBytes(SIZE))), SIZE, ring, state, state.available).journal;
 }
 
 /** A queue with its driver. @returns a lap of the whole ring, which takes that many nanoseconds a buffer */

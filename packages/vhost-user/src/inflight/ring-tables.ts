@@ -8,7 +8,7 @@
 import { type Fd, Mapping, Memfd } from "@virtspace/host-linux";
 import { VhostUserError } from "../error/vhost-user-error.ts";
 import type { PayloadOf } from "../protocol/layout.ts";
-import { packedTableBytes } from "./packed-journal.ts";
+import { packedTableBytes } from "./packed-table.ts";
 import type { RingFiles } from "./ring-files.ts";
 import { splitTableBytes } from "./split-journal.ts";
 

@@ -24,9 +24,10 @@ export const splitTableBytes = (size: number): number => entry(size);
  * Takes a table into use: what it says of the ring holds, unless it is not about this ring.
  *
  * @param state - where the ring stands as far as this process and the front-end know, and how far the driver was shown used buffers
+ * @param shownHead - which buffer an entry of the used ring gives back
  */
-export function openSplitTable(table: DataView, size: number, state: QueueState): OpenTable {
-  const found = recover(copyOf(table), size, state);
+export function openSplitTable(table: DataView, size: number, state: QueueState, shownHead: (entry: number) => number): OpenTable {
+  const found = recover(copyOf(table), size, state, shownHead);
   if (found === undefined) begin(table, size);
   const heads = found ?? state.inFlight.map(({ id }) => id);
   // What stays has new numbers first, in the same order: a process that dies here leaves a table that says the same.
@@ -47,21 +48,22 @@ function begin(table: DataView, size: number): void {
 }
 
 /** @returns the heads in flight in their order; undefined where the table is another ring's */
-function recover(table: DataView, size: number, { available, used }: RingPosition): readonly number[] | undefined {
+function recover(
+  table: DataView,
+  size: number,
+  { available, used }: RingPosition,
+  shownHead: (entry: number) => number,
+): readonly number[] | undefined {
   if (table.getUint16(VERSION_AT, true) !== VERSION || table.getUint16(SIZE_AT, true) !== size) return undefined;
   const counters = new Map<number, bigint>();
   for (let head = 0; head < size; head++) {
     if (table.getUint8(entry(head)) === 1) counters.set(head, table.getBigUint64(entry(head) + COUNTER_AT, true));
   }
-  // The driver was shown a batch whose entries nobody came to clear.
-  const batch = (used - table.getUint16(USED_AT, true)) & 0xffff;
-  if (batch > size) return undefined;
-  let head = table.getUint16(LAST_BATCH_HEAD_AT, true);
-  for (let i = 0; i < batch; i++) {
-    if (head >= size) return undefined;
-    counters.delete(head);
-    head = table.getUint16(entry(head) + NEXT_AT, true);
-  }
+  // What the driver was shown and nobody came to clear: a batch of who died, and what a front-end gave back that served the ring
+  // while nobody else did, as QEMU does with a card whose link is down. The table's own list has only the first.
+  const shown = (used - table.getUint16(USED_AT, true)) & 0xffff;
+  if (shown > size) return undefined;
+  for (let i = 1; i <= shown; i++) counters.delete(shownHead((used - i) & (size - 1)));
   // Who lost a back-end says what the driver was shown, and who stopped one what that one took.
   const taken = (available - used) & 0xffff;
   if (taken !== 0 && taken !== counters.size) return undefined;

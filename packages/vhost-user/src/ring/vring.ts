@@ -13,6 +13,8 @@ export class Vring implements Disposable {
   size = 0;
   /** Where it stands: split, an index; packed, two with their wrap counters. Undefined until it ran or somebody said. */
   base: number | undefined;
+  /** The same as the front-end knows it: what it said, or was told. */
+  told: number | undefined;
   /** What the device had not given back when the ring was ended: it is processed again when the ring goes on. */
   inFlight: QueueState["inFlight"] = [];
   /** Whether it ran in this session. */

@@ -157,6 +157,7 @@ export class Rings implements Disposable {
       ring.inFlight = [];
     }
     ring.base = num;
+    ring.told = num;
   }
 
   /** Enables a ring, or not. */
@@ -203,7 +204,8 @@ export class Rings implements Disposable {
     this.#pause(index);
     ring.started = false;
     ring.take("kick", undefined);
-    return ring.base ?? positionOf(freshQueueState(this.packed), this.packed);
+    ring.told = ring.base ?? positionOf(freshQueueState(this.packed), this.packed);
+    return ring.told;
   }
 
   /** The memory table has changed: rings whose addresses mean something else now begin anew where they stood. */
@@ -291,8 +293,8 @@ export class Rings implements Disposable {
       ring.moved = false;
       ring.ran = true;
       const opened = packed
-        ? openPackedTable(table, size, packedRing(space, descriptors as number, size), state)
-        : openSplitTable(table, size, state);
+        ? openPackedTable(table, size, packedRing(space, descriptors as number, size), state, ring.told ?? state.available)
+        : openSplitTable(table, size, state, (entry) => space.readU32(((used as number) + 4 + 8 * entry) as never) ?? size);
       // What this process had is known better than what it wrote down.
       const same = state.inFlight.length > 0 && sameIds(state.inFlight, opened.state.inFlight);
       return same ? { ...opened, state: { ...opened.state, inFlight: state.inFlight } } : opened;

@@ -10,9 +10,19 @@
  * - `filtered`: the driver did not ask for such frames
  * - `link-down`: the link is down
  * - `disabled`: the queue is
+ * - `in-flight`: a back-end had it that died, and may have sent it: no frame goes out twice
  * - `gone`: its memory went away, or its queue, which the driver broke
  */
-export type NetDropReason = "bad-header" | "short" | "bad-buffer" | "too-big" | "filtered" | "link-down" | "disabled" | "gone";
+export type NetDropReason =
+  | "bad-header"
+  | "short"
+  | "bad-buffer"
+  | "too-big"
+  | "filtered"
+  | "link-down"
+  | "disabled"
+  | "in-flight"
+  | "gone";
 
 /** Counters of a queue, over all the times that it ran. */
 export interface NetQueueCounters {

@@ -39,7 +39,7 @@ export class Transmitter {
   /** @returns false where the frame has to wait */
   #transmit(chain: Chain): boolean {
     const { counters, port } = this.#owner;
-    const closed = this.#owner.closed();
+    const closed = chain.again ? "in-flight" : this.#owner.closed();
     const reason = closed ?? this.#read(chain);
     if (reason !== undefined) {
       countDrop(counters, reason);

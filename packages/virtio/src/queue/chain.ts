@@ -41,7 +41,7 @@ export class Chain {
   taken = false;
   /** Whether it was given back and waits for those before it. @internal */
   done = false;
-  /** Whether it was in flight when its queue was stopped, and is processed again. @internal */
+  /** Whether it was in flight when its queue was stopped, or its process died: what it asks for may have been done. */
   again = false;
   /** When it was taken, as a number that grows. @internal */
   sequence = 0;
