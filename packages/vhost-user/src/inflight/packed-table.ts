@@ -30,7 +30,7 @@ export const SLOTS_AT = 6;
 export const COUNTER_AT = 8;
 // The descriptor.
 export const ID_AT = 16;
-export const FLAGS_AT = 18;
+const FLAGS_AT = 18;
 export const LENGTH_AT = 20;
 export const ADDRESS_AT = 24;
 
