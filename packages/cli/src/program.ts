@@ -74,6 +74,11 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
   withSockets(serve.command("net").description("serve network cards"))
     .addHelpText("after", EXAMPLES)
     .option("-b, --backend <network>", "switch, loopback, tap:NAME, stream:PATH, listen:PATH or dgram:LOCAL:REMOTE", "switch")
+    .addOption(
+      new Option("--when-full <what>", "what a frame does for a guest without room: drop, wait, or wait for one that keeps pace")
+        .choices(["drop", "wait", "pace"])
+        .default("pace"),
+    )
     .option("-g, --gateway <address>", "add a gateway that answers ARP, ping, DHCP and UDP echo")
     .option("--pcap <file>", "write what goes through to a pcapng file")
     .addOption(new Option("-q, --queues <pairs>", "pairs of queues that each card has").default(1).argParser(wholeNumber(1, 128)))

@@ -28,5 +28,5 @@ export { Loopback } from "./port/loopback.ts";
 export type { NetworkBackend, NetworkEndpoint, NetworkPort } from "./port/network-backend.ts";
 export { Patch } from "./port/patch.ts";
 export { type DropReason, PortCounters } from "./port/port-counters.ts";
-export { LearningSwitch, type LearningSwitchOptions } from "./switch/learning-switch.ts";
+export { LearningSwitch, type LearningSwitchOptions, type WhenFull } from "./switch/learning-switch.ts";
 export type { MacTableOptions } from "./switch/mac-table.ts";

@@ -1,6 +1,6 @@
 /** The network that guests are plugged into, as it is chosen on the command line. @module */
 import { DatagramBackend, StreamBackend, StreamListener, TapBackend } from "@virtspace/host-linux";
-import { captured, Gateway, LearningSwitch, Loopback, type NetworkBackend, Patch } from "@virtspace/network";
+import { captured, Gateway, LearningSwitch, Loopback, type NetworkBackend, Patch, type WhenFull } from "@virtspace/network";
 import { AsyncDisposableStack } from "@virtspace/virt-address-space";
 import { openCapture } from "../capture/capture-file.ts";
 
@@ -8,6 +8,8 @@ import { openCapture } from "../capture/capture-file.ts";
 export interface BackendChoice {
   /** `switch`, `loopback`, `tap:NAME`, `stream:PATH`, `listen:PATH`, `dgram:LOCAL:REMOTE`. */
   readonly backend: string;
+  /** What a switch does with a frame for a guest that has no room. */
+  readonly whenFull: WhenFull;
   /** An address for a gateway of ours that answers ARP, ping, DHCP and UDP echo. */
   readonly gateway?: string | undefined;
   /** A file for a capture, or a FIFO that somebody reads. */
@@ -50,10 +52,10 @@ export function makeBackend(choice: BackendChoice): MadeBackend {
 }
 
 function assemble(
-  { backend: choice, gateway, pcap, onGone, onFault, onSkipped }: BackendChoice,
+  { backend: choice, whenFull, gateway, pcap, onGone, onFault, onSkipped }: BackendChoice,
   stack: AsyncDisposableStack,
 ): NetworkBackend {
-  const network = choice === "loopback" ? new Loopback() : new LearningSwitch();
+  const network = choice === "loopback" ? new Loopback() : new LearningSwitch({ whenFull, now: () => performance.now() });
   if (choice.startsWith(LISTEN) && choice !== LISTEN) stack.use(listenerOf(network, choice, { onGone, onFault }));
   else {
     const beyond = uplink(choice, onGone);

@@ -1,4 +1,6 @@
 /** `virtspace serve net`: network cards for QEMU guests, over vhost-user. @module */
+
+import type { WhenFull } from "@virtspace/network";
 import { AsyncDisposableStack } from "@virtspace/virt-address-space";
 import { VirtioNet } from "@virtspace/virtio-net";
 import type { Reporter } from "../report/reporter.ts";
@@ -9,6 +11,7 @@ import { logTo, type ServeOptions, serveGuests, untilStopped } from "./serve-gue
 /** What was asked for. */
 export interface ServeNetOptions extends ServeOptions {
   readonly backend: string;
+  readonly whenFull: WhenFull;
   readonly gateway?: string | undefined;
   readonly pcap?: string | undefined;
   /** Pairs of queues. */

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import {
   BROADCAST,
   BytesFrame,
@@ -112,6 +112,92 @@ test("lets a sender wait where it is told to, loses nothing, and never waits wit
   // Whom it waited for is gone: it may go on, and nobody gets it.
   two.port[Symbol.dispose]();
   expect(queue).toEqual([]);
+});
+
+/** A sender of numbered frames, which goes on when there is room. */
+function pumpOf(one: Station, two: Station, from: number, count: number): number[] {
+  const queue = Array.from({ length: count }, (_, i) => from + i);
+  const pump = (): void => {
+    while (queue.length > 0 && one.send(two.mac, [queue[0] as number])) queue.shift();
+  };
+  one.port.onRoom(pump);
+  pump();
+  return queue;
+}
+
+/** A network whose timers go off when the test says so. */
+function pacedNetwork() {
+  const timers = new Set<{ readonly at: number; readonly task: () => void }>();
+  const after = (milliseconds: number, task: () => void): Disposable => {
+    const timer = { at: made.clock.now + milliseconds, task };
+    timers.add(timer);
+    return { [Symbol.dispose]: () => void timers.delete(timer) };
+  };
+  const made = network({ whenFull: "pace", after });
+  const pass = (milliseconds: number): void => {
+    made.clock.now += milliseconds;
+    for (const timer of timers) {
+      if (timer.at > made.clock.now) continue;
+      timers.delete(timer);
+      timer.task();
+    }
+  };
+  made.two.send(BROADCAST);
+  return { ...made, timers, pass };
+}
+
+test("waits for a receiver that takes frames at a fair pace, and loses nothing", () => {
+  const { one, two, timers, pass } = pacedNetwork();
+  two.room = 100;
+  const queue = pumpOf(one, two, 0, 250);
+  for (let i = 0; i < 3; i++) {
+    // 100 frames in 2 ms: what it has earned by them.
+    pass(2);
+    two.makeRoom(100);
+  }
+  expect([queue.length, two.take().length, two.port.counters.drops, timers.size]).toEqual([0, 250, {}, 0]);
+});
+
+test("waits no longer for one that doesn't, and begins again when it does", () => {
+  const { one, two, three, timers, pass } = pacedNetwork();
+  two.room = 0;
+  const queue = pumpOf(one, two, 0, 3);
+  expect([queue.length, timers.size]).toEqual([3, 1]);
+  // A second sender waits as long as the first has left.
+  three.send(BROADCAST);
+  const other = pumpOf(three, two, 10, 2);
+  pass(4);
+  expect([queue.length, other.length]).toEqual([3, 2]);
+  pass(1);
+  expect([queue, other, two.port.counters.drops, timers.size]).toEqual([[], [], { "no-room": 6 }, 0]);
+  // One frame a long time earns next to nothing: others are held up for a fiftieth of a millisecond by each.
+  for (let i = 0; i < 3; i++) {
+    two.makeRoom(1);
+    expect([pumpOf(one, two, 0, 2).length, timers.size]).toEqual([1, 1]);
+    pass(1);
+    expect([pumpOf(one, two, 0, 2).length, timers.size]).toEqual([0, 0]);
+    for (let taken = 0; taken < 49; taken++) {
+      two.makeRoom(1);
+      one.send(two.mac);
+    }
+  }
+  // It is gone: nobody waits for it, and no timer is left.
+  two.makeRoom(400);
+  const last = pumpOf(one, two, 0, 450);
+  expect([last.length, timers.size]).toEqual([50, 1]);
+  two.port[Symbol.dispose]();
+  expect([last.length, timers.size]).toEqual([0, 0]);
+});
+
+test("has timers of its own where none are given", async () => {
+  const backend = new LearningSwitch({ whenFull: "pace" });
+  const [one, two] = [new Station(backend, 1), new Station(backend, 2)];
+  two.send(BROADCAST);
+  two.room = 0;
+  const queue = pumpOf(one, two, 0, 2);
+  expect(queue).toHaveLength(2);
+  await vi.waitFor(() => expect(queue).toEqual([]));
+  expect(two.port.counters.drops).toEqual({ "no-room": 2 });
 });
 
 test("drops what is no frame", () => {

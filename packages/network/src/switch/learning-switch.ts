@@ -14,6 +14,7 @@ import type { NetworkBackend, NetworkEndpoint, NetworkPort } from "../port/netwo
 import { PortCounters } from "../port/port-counters.ts";
 import { FloodLimit } from "./flood-limit.ts";
 import { MacTable, type MacTableOptions } from "./mac-table.ts";
+import { defaultAfter, Patience, type PatienceHost } from "./patience.ts";
 
 /** How a switch behaves. */
 export interface LearningSwitchOptions extends MacTableOptions {
@@ -21,27 +22,35 @@ export interface LearningSwitchOptions extends MacTableOptions {
   readonly name?: string;
   /** Frames a second that one port may send to everybody; 10,000 unless given. */
   readonly floodsPerSecond?: number;
-  /**
-   * What becomes of a frame for one receiver that has no room: `drop`, as a switch of iron does, or `wait`, which slows its
-   * sender down instead. `drop` unless given; frames for everybody never wait.
-   */
-  readonly whenFull?: "drop" | "wait";
+  /** What becomes of a frame for one receiver that has no room; `drop` unless given. Frames for everybody never wait. */
+  readonly whenFull?: WhenFull;
   /** Milliseconds since some moment; the wall clock unless given. */
-  readonly now?: () => number;
+  readonly now?: PatienceHost["now"];
+  /** Timers, for `pace`; the host's unless given. */
+  readonly after?: PatienceHost["after"];
 }
+
+/**
+ * What becomes of a frame for one receiver that has no room:
+ *
+ * - `drop`: it is dropped, as by a switch of iron
+ * - `wait`: its sender waits, however long that is: nothing is lost, and a receiver can hold up all who send to it
+ * - `pace`: its sender waits for a receiver that takes frames at a fair pace, 5 ms at the most; for another one it is dropped
+ */
+export type WhenFull = "drop" | "wait" | "pace";
 
 /** A switch. */
 export class LearningSwitch implements NetworkBackend {
   readonly name: string;
   readonly #table: MacTable<SwitchPort>;
   readonly #ports = new Set<SwitchPort>();
-  readonly #options: Required<Pick<LearningSwitchOptions, "floodsPerSecond" | "whenFull" | "now">>;
+  readonly #options: Required<Pick<LearningSwitchOptions, "floodsPerSecond" | "whenFull" | "now" | "after">>;
   readonly #addresses = new EthernetAddresses();
 
   constructor(options: LearningSwitchOptions = {}) {
-    const { name = "switch", floodsPerSecond = 10_000, whenFull = "drop", now = Date.now } = options;
+    const { name = "switch", floodsPerSecond = 10_000, whenFull = "drop", now = Date.now, after = defaultAfter } = options;
     this.name = name;
-    this.#options = { floodsPerSecond, whenFull, now };
+    this.#options = { floodsPerSecond, whenFull, now, after };
     this.#table = new MacTable(options);
   }
 
@@ -51,8 +60,9 @@ export class LearningSwitch implements NetworkBackend {
   }
 
   plug(endpoint: NetworkEndpoint): NetworkPort {
-    const { floodsPerSecond, now } = this.#options;
+    const { floodsPerSecond, now, after, whenFull } = this.#options;
     const port = new SwitchPort(endpoint, new FloodLimit(floodsPerSecond, now()), {
+      patience: whenFull === "pace" ? { now, after } : undefined,
       forward: (from, frame) => this.#forward(from, frame),
       unplug: (each) => {
         this.#ports.delete(each);
@@ -101,7 +111,7 @@ export class LearningSwitch implements NetworkBackend {
 
   /** @returns false where the sender is to wait */
   #forwardTo(to: SwitchPort, from: SwitchPort, frame: Frame): boolean {
-    if (to !== from && !to.take(frame, this.#options.whenFull === "wait" ? from : undefined)) return false;
+    if (to !== from && !to.take(frame, this.#options.whenFull === "drop" ? undefined : from)) return false;
     from.counters.sent(frame.length);
     if (to !== from) from.touch(to);
     return true;
@@ -124,6 +134,8 @@ export class LearningSwitch implements NetworkBackend {
 const EVERYTHING: OffloadSupport = { checksum: true, segmentation: ["tcp4", "tcp6", "udp"], ecn: true };
 
 interface PortOwner {
+  /** For a port with which senders have some patience. */
+  readonly patience: PatienceHost | undefined;
   forward(from: SwitchPort, frame: Frame): boolean;
   unplug(port: SwitchPort): void;
 }
@@ -150,6 +162,7 @@ class SwitchPort implements NetworkPort {
   #batchTime: number | undefined;
   /** Ports that wait for room here. */
   readonly #waiting = new Set<SwitchPort>();
+  readonly #patience: Patience | undefined;
   #onRoom: () => void = () => {};
   #plugged = true;
 
@@ -157,6 +170,7 @@ class SwitchPort implements NetworkPort {
     this.#endpoint = endpoint;
     this.limit = limit;
     this.#owner = owner;
+    this.#patience = owner.patience && new Patience(owner.patience, () => this.#wakeSenders());
   }
 
   get accepts(): OffloadSupport {
@@ -174,6 +188,7 @@ class SwitchPort implements NetworkPort {
   take(frame: Frame, sender: SwitchPort | undefined): boolean {
     const delivery = deliver(this.#endpoint, frame, this.#segmenter);
     if (delivery === "taken") {
+      this.#patience?.took();
       this.counters.received(frame.length);
       return true;
     }
@@ -181,7 +196,7 @@ class SwitchPort implements NetworkPort {
       this.counters.dropped("offload");
       return true;
     }
-    if (sender !== undefined && delivery === "no-room") {
+    if (sender !== undefined && delivery === "no-room" && this.#patience?.wait() !== false) {
       this.#waiting.add(sender);
       return false;
     }
@@ -218,6 +233,11 @@ class SwitchPort implements NetworkPort {
   }
 
   roomAgain(): void {
+    this.#patience?.end();
+    this.#wakeSenders();
+  }
+
+  #wakeSenders(): void {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const port of waiting) if (port.#plugged) port.#onRoom();
