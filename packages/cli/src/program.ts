@@ -75,7 +75,7 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
     .addHelpText("after", EXAMPLES)
     .option("-b, --backend <network>", "switch, loopback, tap:NAME, stream:PATH, listen:PATH or dgram:LOCAL:REMOTE", "switch")
     .addOption(
-      new Option("--when-full <what>", "what a frame does for a guest without room: drop, wait, or wait for one that keeps pace")
+      new Option("--when-full <what>", "what becomes of a frame for a guest without room: drop, wait, or wait for one that keeps pace")
         .choices(["drop", "wait", "pace"])
         .default("pace"),
     )

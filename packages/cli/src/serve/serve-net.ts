@@ -1,5 +1,4 @@
 /** `virtspace serve net`: network cards for QEMU guests, over vhost-user. @module */
-
 import type { WhenFull } from "@virtspace/network";
 import { AsyncDisposableStack } from "@virtspace/virt-address-space";
 import { VirtioNet } from "@virtspace/virtio-net";

@@ -237,6 +237,23 @@ describe("the gateway", () => {
     expect(guest.ask(guest.ping(GATEWAY))).toEqual([]);
   });
 
+  test("shows one who has no room what it has sent, and goes on when that makes room", () => {
+    class Refilling extends Guest {
+      override flush(): void {
+        super.flush();
+        this.makeRoom(2);
+      }
+    }
+    const backend = new LearningSwitch({ whenFull: "wait" });
+    const gateway = new Gateway(backend);
+    const guest = new Refilling(backend, 1);
+    guest.ask(guest.arp(GATEWAY));
+    guest.room = 2;
+    for (let i = 0; i < 5; i++) guest.port.send(new BytesFrame(guest.ping(GATEWAY)));
+    guest.port.flush();
+    expect([guest.got.length, gateway.counters.echo, guest.port.counters.drops]).toEqual([5, 5, {}]);
+  });
+
   prop.prop(
     [fc.constantFrom("arp", "ping", "udp", "dhcp", "noise"), fc.array(fc.tuple(fc.nat(400), fc.nat(255)), { maxLength: 12 }), fc.nat(400)],
     fuzzRuns(3000),

@@ -72,6 +72,8 @@ export class Gateway implements NetworkEndpoint, Disposable {
   readonly #port: NetworkPort;
   readonly #answers: Uint8Array[] = [];
   #sending = false;
+  /** Whether there was room again while it was sending. */
+  #roomAgain = false;
 
   /** Plugs a gateway in. */
   constructor(backend: NetworkBackend, options: GatewayOptions = {}) {
@@ -103,14 +105,17 @@ export class Gateway implements NetworkEndpoint, Disposable {
   }
 
   #send(): void {
+    this.#roomAgain = true;
     if (this.#sending) return;
     this.#sending = true;
+    const answers = this.#answers;
     try {
-      while (this.#answers.length > 0) {
-        if (!this.#port.send(new BytesFrame(this.#answers[0] as Uint8Array))) return;
-        this.#answers.shift();
+      // Who has no room may make some within the flush, as he is shown what came; one that says so again and again is not believed.
+      for (let tries = MOST_ANSWERS; this.#roomAgain && tries > 0; tries--) {
+        this.#roomAgain = false;
+        while (answers.length > 0 && this.#port.send(new BytesFrame(answers[0] as Uint8Array))) answers.shift();
+        this.#port.flush();
       }
-      this.#port.flush();
     } finally {
       this.#sending = false;
     }

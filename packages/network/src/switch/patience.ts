@@ -7,10 +7,10 @@
 
 /** Earned by each frame taken, milliseconds: 50,000 frames a second are a fair pace. */
 const EARNED = 0.02;
-/** The most that can be waited at a time, milliseconds; a receiver has as much to begin with. */
+/** The most that can be waited at a time, and owed behind that, milliseconds; a receiver has as much to begin with. */
 const MOST = 5;
 
-/** Services that patience needs; those of the host, unless given. */
+/** Services that patience needs. */
 export interface PatienceHost {
   /** Milliseconds since some moment. */
   now(): number;
@@ -52,10 +52,11 @@ export class Patience {
     return true;
   }
 
-  /** Nobody waits any more: there is room, or no receiver. */
+  /** Nobody waits any more: there is room, no time left, or no receiver. */
   end(): void {
     if (this.#since === undefined) return;
-    this.#earned -= Math.max(this.#host.now() - this.#since, 0);
+    const waited = Math.max(this.#host.now() - this.#since, 0);
+    this.#earned = Math.max(this.#earned - waited, -MOST);
     this.#since = undefined;
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;

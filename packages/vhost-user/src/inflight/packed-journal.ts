@@ -44,11 +44,11 @@ export interface PackedRing {
  *
  * @param state - where the ring stands as far as this process and the front-end know. What is in flight by that alone is not
  * written: it need not have as many descriptors as it had in the ring
- * @param base - the ring's position as the front-end knows it
+ * @param base - the ring's position as the front-end knows it: VRING_BASE's number
  */
 export function openPackedTable(table: DataView, size: number, ring: PackedRing, state: QueueState, base: number): OpenTable {
   const copy = copyOf(table);
-  const found = recover(copy, size, ring.copy, placeOf(base));
+  const found = recover(copy, size, ring.copy, { available: placeOf(base), used: placeOf(base >>> 16) });
   if (found === undefined) {
     voidTable(table);
     table.setUint16(SIZE_AT, size, true);
@@ -70,12 +70,15 @@ export function openPackedTable(table: DataView, size: number, ring: PackedRing,
   for (const buffer of known.slice(0, passed)) journal.used(buffer);
   journal.showing({ used: numberOf(first) });
   // From here on who comes after knows of what was passed as of a batch that was shown and not cleared.
-  table.setUint32(BASE_AT, (base & 0xffff) | BASE_KNOWN, true);
+  tellBase(table, base);
   journal.shown();
   table.setUint16(VERSION_AT, VERSION, true);
   if (found === undefined) return { journal, state };
   return { journal, state: { available: numberOf(behind(first, slots, size)), used: numberOf(first), inFlight } };
 }
+
+/** Writes down what the front-end knows of the ring's position. */
+export const tellBase = (table: DataView, base: number): void => table.setUint32(BASE_AT, (base & 0xffff) | BASE_KNOWN, true);
 
 /**
  * Takes back what is used behind the first used descriptor that the driver has not been shown: with that one it would see it. A

@@ -51,6 +51,12 @@ export interface Found {
   readonly ahead: readonly BufferAhead[];
 }
 
+/** Where a front-end says that a ring stands. */
+export interface Base {
+  readonly available: Place;
+  readonly used: Place;
+}
+
 /** Nothing is in flight. */
 export const foundNothing = (used: Place): Found => ({ used, buffers: [], passed: 0, ahead: [] });
 
@@ -60,10 +66,10 @@ export const slotsOf = (buffers: readonly (readonly number[])[]): number => buff
 /**
  * Reads a table.
  *
- * @param base - where the ring stands as the front-end says
+ * @param base - where the ring stands as the front-end says: the next buffer, and the next used one
  * @returns undefined where the table is another ring's, or the ring stands where the front-end says, with nothing in flight
  */
-export function recover(table: DataView, size: number, ring: DataView, base: Place): Found | undefined {
+export function recover(table: DataView, size: number, ring: DataView, base: Base): Found | undefined {
   if (table.getUint16(VERSION_AT, true) !== VERSION || table.getUint16(SIZE_AT, true) !== size) return undefined;
   const old = { at: table.getUint16(OLD_USED_AT, true), wrap: table.getUint8(OLD_WRAP_AT) };
   const now = { at: table.getUint16(USED_AT, true), wrap: table.getUint8(WRAP_AT) };
@@ -71,7 +77,8 @@ export function recover(table: DataView, size: number, ring: DataView, base: Pla
   const buffers = buffersIn(table, size);
   if (buffers === undefined) return undefined;
   const from = saidIn(table);
-  const moved = from !== undefined && !isSame(from, base);
+  // Who was told where the ring stood, and says that, went nowhere.
+  const moved = from !== undefined && !isSame(from, base.available) && !isSame(base.used, old);
   // Where the front-end found something to use, nobody had used it.
   const shown = !isSame(old, now) && wasUsed(ring, old) && !(moved && isSame(from, old));
   // The driver was shown a batch whose entries nobody came to clear.
@@ -81,7 +88,7 @@ export function recover(table: DataView, size: number, ring: DataView, base: Pla
   const counter = ([head]: readonly number[]): bigint => table.getBigUint64(entry(head as number) + COUNTER_AT, true);
   const inOrder = [...buffers.values()].sort((a, b) => Number(counter(a) - counter(b)));
   const left = { ...foundNothing(shown ? now : old), buffers: inOrder };
-  const found = moved ? follow(ring, size, left, from, base) : left;
+  const found = moved ? follow(ring, size, left, from, base.available) : left;
   return found !== undefined && isFresh(ring) && !isBegun(table, ring, size, found) ? undefined : found;
 }
 
@@ -92,23 +99,27 @@ function saidIn(table: DataView): Place | undefined {
 
 function buffersIn(table: DataView, size: number): Map<number, readonly number[]> | undefined {
   const buffers = new Map<number, readonly number[]>();
+  let left = size;
   for (let head = 0; head < size; head++) {
     if (table.getUint8(entry(head)) !== 1) continue;
-    const indices = entriesOf(table, size, head);
+    const indices = entriesOf(table, size, head, left);
     if (indices === undefined) return undefined;
+    left -= indices.length;
     buffers.set(head, indices);
   }
   return buffers;
 }
 
-function entriesOf(table: DataView, size: number, head: number): readonly number[] | undefined {
+/** @param most - entries that no buffer before had: a table in which each has them all must not be read for long */
+function entriesOf(table: DataView, size: number, head: number, most: number): readonly number[] | undefined {
   const slots = table.getUint16(entry(head) + SLOTS_AT, true);
+  if (slots === 0 || slots > most) return undefined;
   const indices: number[] = [];
   for (let index = head; indices.length < slots; index = table.getUint16(entry(index) + NEXT_AT, true)) {
-    if (index >= size || slots > size) return undefined;
+    if (index >= size) return undefined;
     indices.push(index);
   }
-  return slots > 0 ? indices : undefined;
+  return indices;
 }
 
 /** Takes the batch out of what is in flight: it is the list of free entries up to where that began before. */

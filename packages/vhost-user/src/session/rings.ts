@@ -17,13 +17,13 @@ import {
   VirtioFeature,
 } from "@virtspace/virtio";
 import { VhostUserError } from "../error/vhost-user-error.ts";
-import { openPackedTable, type PackedRing } from "../inflight/packed-journal.ts";
+import { openPackedTable, type PackedRing, tellBase } from "../inflight/packed-journal.ts";
 import { voidTable } from "../inflight/ring-position.ts";
 import type { RingTables } from "../inflight/ring-tables.ts";
 import { openSplitTable } from "../inflight/split-journal.ts";
 import type { PeerMemory } from "../memory/peer-memory.ts";
 import type { PayloadOf } from "../protocol/layout.ts";
-import { type RingAddresses, Vring } from "../ring/vring.ts";
+import { Vring } from "../ring/vring.ts";
 import type { VhostUserDevice } from "./vhost-user-device.ts";
 
 /** What rings need of their session. */
@@ -205,7 +205,26 @@ export class Rings implements Disposable {
     ring.started = false;
     ring.take("kick", undefined);
     ring.told = ring.base ?? positionOf(freshQueueState(this.packed), this.packed);
+    if (this.packed && ring.ran) this.#writeTold(index, ring, ring.told);
     return ring.told;
+  }
+
+  /** Writes down what the front-end was told, for who comes after: it may go on from there by itself. */
+  #writeTold(index: number, ring: Vring, told: number): void {
+    const { log } = this.#owner;
+    try {
+      const table = this.#table(index, ring);
+      if (table !== undefined) tellBase(table, told);
+    } catch (cause) {
+      log.warn(`where ring ${index} stands can't be written down`, { cause });
+    }
+  }
+
+  /** A ring's table; undefined where none is kept, or the ring is in no memory. */
+  #table(index: number, { size, addresses }: Vring): DataView | undefined {
+    const { tables, memory } = this.#owner;
+    const place = addresses && memory.place(addresses.descriptors);
+    return place === undefined ? undefined : tables.table({ index, size, packed: this.packed, place });
   }
 
   /** The memory table has changed: rings whose addresses mean something else now begin anew where they stood. */
@@ -283,17 +302,16 @@ export class Rings implements Disposable {
   #openTable(index: number, ring: Vring, [descriptors, , used]: readonly number[]): { state: QueueState; journal?: QueueJournal } {
     const { size } = ring;
     const { packed } = this;
-    const { tables, memory, space, log } = this.#owner;
+    const { space, log } = this.#owner;
     const state = this.#state(ring, used as number);
-    const place = memory.place((ring.addresses as RingAddresses).descriptors) as string;
     try {
-      const table = tables.table({ index, size, packed, place });
+      const table = this.#table(index, ring);
       if (table === undefined) return { state };
       if (ring.moved) voidTable(table);
       ring.moved = false;
       ring.ran = true;
       const opened = packed
-        ? openPackedTable(table, size, packedRing(space, descriptors as number, size), state, ring.told ?? state.available)
+        ? openPackedTable(table, size, packedRing(space, descriptors as number, size), state, ring.told ?? positionOf(state, packed))
         : openSplitTable(table, size, state, (entry) => space.readU32(((used as number) + 4 + 8 * entry) as never) ?? size);
       // What this process had is known better than what it wrote down.
       const same = state.inFlight.length > 0 && sameIds(state.inFlight, opened.state.inFlight);

@@ -10,7 +10,8 @@
  * - `filtered`: the driver did not ask for such frames
  * - `link-down`: the link is down
  * - `disabled`: the queue is
- * - `in-flight`: a back-end had it that died, and may have sent it: no frame goes out twice
+ * - `in-flight`: a back-end had it that died, and may have sent it: no frame goes out twice. Or it lay among what the front-end gave
+ *   back itself while no back-end was there
  * - `gone`: its memory went away, or its queue, which the driver broke
  */
 export type NetDropReason =
