@@ -7,7 +7,6 @@
  *
  * @module
  */
-
 import {
   addressAt,
   type BufferAhead,
