@@ -30,6 +30,7 @@ test.each([
   [["serve", "net", "-s", "/tmp/x", "--queues", "0"], "1 to 128"],
   [["serve", "net", "-s", "/tmp/x", "--mtu", "many"], "68 to 65535"],
   [["serve", "net", "-s", "/tmp/x", "--poll-us", "-1"], "0 to 1000000"],
+  [["serve", "net", "-s", "/tmp/x", "--when-full", "never"], "drop, wait, pace"],
   [["serve", "net", "-s", "/tmp/x", "--backend", "tap:"], "tap:NAME"],
   [["serve", "net", "-s", "/tmp/x", "--backend", "listen:"], "listen:PATH"],
   [["serve", "net", "-s", "/tmp/x", "--backend", "wire"], "switch, loopback"],
