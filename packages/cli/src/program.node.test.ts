@@ -19,6 +19,7 @@ test.each([
   [["--help"], Exit.Ok, "serve"],
   [["--version"], Exit.Ok, "."],
   [["serve", "net", "--help"], Exit.Ok, "qemu-system-x86_64"],
+  [["serve", "net", "--help"], Exit.Ok, 'choices: "drop", "wait", "pace", default: "pace"'],
 ])("%j explains", async (args, code, text) => {
   const trial = new Trial();
   expect([await trial.run(...args), trial.out.includes(text), trial.err]).toEqual([code, true, ""]);

@@ -7,6 +7,7 @@
  */
 import { EthernetAddresses, HEADER_BYTES, isGroup, MAX_FRAME_BYTES } from "../frame/ethernet.ts";
 import type { Frame } from "../frame/frame.ts";
+import { defaultNetworkHost, type NetworkHost } from "../host/host.ts";
 import { deliver } from "../offload/delivery.ts";
 import type { OffloadSupport } from "../offload/offload.ts";
 import { Segmenter } from "../offload/segmenter.ts";
@@ -14,7 +15,7 @@ import type { NetworkBackend, NetworkEndpoint, NetworkPort } from "../port/netwo
 import { PortCounters } from "../port/port-counters.ts";
 import { FloodLimit } from "./flood-limit.ts";
 import { MacTable, type MacTableOptions } from "./mac-table.ts";
-import { defaultAfter, Patience, type PatienceHost } from "./patience.ts";
+import { Patience } from "./patience.ts";
 
 /** How a switch behaves. */
 export interface LearningSwitchOptions extends MacTableOptions {
@@ -25,9 +26,9 @@ export interface LearningSwitchOptions extends MacTableOptions {
   /** What becomes of a frame for one receiver that has no room; `drop` unless given. Frames for everybody never wait. */
   readonly whenFull?: WhenFull;
   /** Milliseconds since some moment; the wall clock unless given. */
-  readonly now?: PatienceHost["now"];
+  readonly now?: NetworkHost["now"];
   /** Timers, for `pace`; the host's unless given. */
-  readonly after?: PatienceHost["after"];
+  readonly after?: NetworkHost["after"];
 }
 
 /**
@@ -48,7 +49,13 @@ export class LearningSwitch implements NetworkBackend {
   readonly #addresses = new EthernetAddresses();
 
   constructor(options: LearningSwitchOptions = {}) {
-    const { name = "switch", floodsPerSecond = 10_000, whenFull = "drop", now = Date.now, after = defaultAfter } = options;
+    const {
+      name = "switch",
+      floodsPerSecond = 10_000,
+      whenFull = "drop",
+      now = defaultNetworkHost.now,
+      after = defaultNetworkHost.after,
+    } = options;
     this.name = name;
     this.#options = { floodsPerSecond, whenFull, now, after };
     this.#table = new MacTable(options);
@@ -135,7 +142,7 @@ const EVERYTHING: OffloadSupport = { checksum: true, segmentation: ["tcp4", "tcp
 
 interface PortOwner {
   /** For a port with which senders have some patience. */
-  readonly patience: PatienceHost | undefined;
+  readonly patience: NetworkHost | undefined;
   forward(from: SwitchPort, frame: Frame): boolean;
   unplug(port: SwitchPort): void;
 }

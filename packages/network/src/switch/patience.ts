@@ -4,23 +4,16 @@
  *
  * @module
  */
+import type { NetworkHost } from "../host/host.ts";
 
 /** Earned by each frame taken, milliseconds: 50,000 frames a second are a fair pace. */
 const EARNED = 0.02;
 /** The most that can be waited at a time, and owed behind that, milliseconds; a receiver has as much to begin with. */
 const MOST = 5;
 
-/** Services that patience needs. */
-export interface PatienceHost {
-  /** Milliseconds since some moment. */
-  now(): number;
-  /** Calls back once when some time has passed, unless the answer is disposed before. */
-  after(milliseconds: number, task: () => void): Disposable;
-}
-
 /** The patience that others have with one receiver. */
 export class Patience {
-  readonly #host: PatienceHost;
+  readonly #host: NetworkHost;
   readonly #over: () => void;
   /** Milliseconds; below 0 after a wait that took longer than was earned. */
   #earned = MOST;
@@ -28,7 +21,7 @@ export class Patience {
   #timer: Disposable | undefined;
 
   /** @param over - called when who waits has waited long enough */
-  constructor(host: PatienceHost, over: () => void) {
+  constructor(host: NetworkHost, over: () => void) {
     this.#host = host;
     this.#over = over;
   }
@@ -61,16 +54,4 @@ export class Patience {
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;
   }
-}
-
-interface Globals {
-  setTimeout(task: () => void, milliseconds: number): unknown;
-  clearTimeout(timer: unknown): void;
-}
-
-/** Timers of the host: the one place of this package that looks at the global object. */
-export function defaultAfter(milliseconds: number, task: () => void): Disposable {
-  const globals = globalThis as unknown as Globals;
-  const timer = globals.setTimeout(task, milliseconds);
-  return { [Symbol.dispose]: () => globals.clearTimeout(timer) };
 }
