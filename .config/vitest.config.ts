@@ -60,7 +60,7 @@ const inNode: TestProjectConfiguration = {
     maxWorkers: "100%",
     sequence: { groupOrder: 0 },
     // V8 loses count of its pages of code where threads come and go and the processor has keys for memory, and ends the process
-    // ("Check failed: jit_page.has_value()").
+    // ("Check failed: jit_page.has_value()"). Seldom it does so without them: `.ci/run` knows.
     execArgv: ["--no-memory-protection-keys"],
   },
 };

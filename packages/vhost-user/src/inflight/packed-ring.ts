@@ -96,18 +96,14 @@ export function buffersAhead(ring: DataView, size: number, first: Place, length:
   return found;
 }
 
+/** @param used - the descriptor that says that it was used, where one does; it has the id, as the last one has it else */
 function bufferAt(ring: DataView, size: number, first: Place, slots: number, used: Place | undefined): BufferAhead {
   const words = new Uint32Array(WORDS * slots);
-  const last = used ?? behind(first, slots - 1, size);
-  const idWord = ring.getUint32(DESCRIPTOR_BYTES * last.at + 4 * (WORDS - 1), true);
-  if (used === undefined) {
-    for (let i = 0; i < words.length; i++) {
-      words[i] = ring.getUint32(DESCRIPTOR_BYTES * behind(first, Math.floor(i / WORDS), size).at + 4 * (i % WORDS), true);
-    }
-  } else {
-    words[words.length - 1] = idWord & 0xffff;
-  }
-  return { id: idWord & 0xffff, slots, words };
+  const word = (place: Place, i: number): number => ring.getUint32(DESCRIPTOR_BYTES * place.at + 4 * i, true);
+  const id = word(used ?? behind(first, slots - 1, size), WORDS - 1) & 0xffff;
+  if (used === undefined) words.forEach((_, i) => (words[i] = word(behind(first, Math.floor(i / WORDS), size), i % WORDS)));
+  else words[words.length - 1] = id;
+  return { id, slots, words };
 }
 
 /** A buffer that is to be processed again; or, where it has no bytes, given back. */
