@@ -329,7 +329,8 @@ export function hypervisorSuite({
         for (let i = 0; i < 1000; i++) {
           const before = box.counter;
           box.machine.run();
-          if (i % 100 === 0) await soon(3);
+          // Now and then it is seen to go on, however late a busy host gives its processor a turn.
+          for (const end = performance.now() + 1000; i % 100 === 0 && box.counter === before && performance.now() < end; ) await soon(3);
           await box.machine.pause();
           const at = box.counter;
           if (i % 100 === 0) {
